@@ -1,0 +1,1 @@
+//! Puts the events of each upcall together.

@@ -1,0 +1,15 @@
+//! upspan: Open vSwitch upcalls as OpenTelemetry traces.
+//!
+//! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
+//! [`export`], with [`report`] beside the last two.
+
+pub mod correlate;
+pub mod enrich;
+pub mod event;
+pub mod export;
+pub mod phases;
+pub mod ports;
+pub mod report;
+pub mod source;
+pub mod trace;
+pub mod upcall;

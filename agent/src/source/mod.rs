@@ -1,0 +1,26 @@
+//! Where events come from. Every source yields [`Record`]s in order.
+
+use crate::event::{Event, EventHead, EventKind, Unusable};
+
+/// One item of a source.
+#[derive(Debug)]
+pub enum Record<'a> {
+    /// An event to correlate.
+    Event(Event<'a>),
+    /// An event that was read, but says nothing that could be joined.
+    Unusable {
+        /// Its kind.
+        kind: EventKind,
+        /// What every event carries.
+        head: EventHead,
+        /// Why it is of no use.
+        reason: Unusable,
+    },
+    /// Events that the source lost, as it reports it.
+    Lost {
+        /// Their kind.
+        kind: EventKind,
+        /// How many.
+        count: u64,
+    },
+}
