@@ -34,7 +34,8 @@ struct Member {
     flow_put: Option<EventHead>,
     flow_execute: Option<EventHead>,
     packet_execute: Option<EventHead>,
-    missing_execute: Option<MissingReason>,
+    /// Events that are known to be missing, and why.
+    missing: Missing,
 }
 
 /// What is known of an upcall's `dp_upcall`.
@@ -56,6 +57,17 @@ pub(super) enum Doubt {
     Unusual,
     /// Events are certainly missing.
     Lossy,
+}
+
+/// Which of a batch's joins are certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// All of them.
+    All,
+    /// Those by the bytes of the packet.
+    Packets,
+    /// None: the same packet may have come twice.
+    Nothing,
 }
 
 /// Why a batch ends.
@@ -148,7 +160,7 @@ impl Batch {
         member.flow_put = None;
         member.flow_execute = None;
         member.packet_execute = None;
-        member.missing_execute = None;
+        member.missing = Missing::default();
         if self.len > UPCALL_MAX_BATCH {
             self.doubt = self.doubt.max(Doubt::Lossy);
         }
@@ -284,18 +296,15 @@ impl Batch {
                     }),
                 }
             }
-            let reason = if close == Close::Ended {
-                MissingReason::Ended
-            } else {
-                MissingReason::NotSeen
-            };
+            let reason =
+                if close == Close::Ended { MissingReason::Ended } else { MissingReason::NotSeen };
             for place in self.executes.drain(..).skip(done).flatten() {
-                self.members[place].missing_execute = Some(reason);
+                self.members[place].missing.set(EventKind::OvsPktExec, reason);
             }
             self.packet_executes.clear();
         } else if done == 0 && close == Close::TimedOut {
             for place in self.executes.drain(..).flatten() {
-                self.members[place].missing_execute = Some(MissingReason::TimedOut);
+                self.members[place].missing.set(EventKind::OvsPktExec, MissingReason::TimedOut);
             }
         } else {
             self.give_up_chunk(sink);
@@ -310,7 +319,7 @@ impl Batch {
             MissingReason::Ambiguous
         };
         for place in self.executes.drain(..).flatten() {
-            self.members[place].missing_execute = Some(reason);
+            self.members[place].missing.set(EventKind::OvsPktExec, reason);
         }
         for head in self.packet_executes.drain(..) {
             let reason = UnmatchedReason::Ambiguous;
@@ -338,23 +347,20 @@ impl Batch {
             };
             self.give_up_puts(reason, sink);
         }
-        if !rest.is_empty() && close == Close::Next {
+        if !rest.is_empty() {
             self.doubt = self.doubt.max(Doubt::Unusual);
         }
         self.close = Some(close);
     }
 
-    /// Hands everything on. Where the batch is not `trusted`, what joins its operations to its
-    /// members is not certain: they are given up.
-    pub(super) fn emit(&mut self, trusted: bool, sink: &mut impl Sink) {
+    /// Hands everything on, but for the joins that are not to be trusted: they are given up.
+    pub(super) fn emit(&mut self, trust: Trust, sink: &mut impl Sink) {
         let close = self.close.unwrap_or(Close::Ended);
         let size = u32::try_from(self.len).unwrap_or(u32::MAX);
         for place in 0..self.len {
             let next = self.members[..self.len].get(place + 1).map(|next| next.recv);
             let member = &mut self.members[place];
-            if !trusted {
-                member.give_up_operations(sink);
-            }
+            member.give_up_operations(trust, sink);
             let upcall = Upcall {
                 datapath: member.datapath,
                 in_port: member.in_port.unwrap_or(InPort::Any),
@@ -365,12 +371,12 @@ impl Batch {
                 recv: member.recv,
                 packet: Packet { len: member.packet_len, bytes: &member.packet },
                 key: FlowKeyBytes { len: member.key_len, bytes: &member.key },
-                translated: next.or(self.first_operation).filter(|_| trusted),
+                translated: next.or(self.first_operation).filter(|_| trust == Trust::All),
                 flow_put: member.flow_put,
                 flow_execute: member.flow_execute,
                 packet_execute: member.packet_execute,
                 batch: BatchPlace { size, index: u32::try_from(place).unwrap_or(u32::MAX) },
-                missing: member.missing(close, trusted),
+                missing: member.missing(close),
             };
             sink.upcall(&upcall);
         }
@@ -379,23 +385,23 @@ impl Batch {
 }
 
 impl Member {
-    fn give_up_operations(&mut self, sink: &mut impl Sink) {
-        let reason = UnmatchedReason::Ambiguous;
-        for (kind, join) in [
-            (EventKind::OpFlowPut, &mut self.flow_put),
-            (EventKind::OvsPktExec, &mut self.packet_execute),
+    fn give_up_operations(&mut self, trust: Trust, sink: &mut impl Sink) {
+        let (by_order, by_packet) = (trust != Trust::All, trust == Trust::Nothing);
+        for (kind, join, give_up) in [
+            (EventKind::OpFlowPut, &mut self.flow_put, by_order),
+            (EventKind::OpFlowExecute, &mut self.flow_execute, by_packet),
+            (EventKind::OvsPktExec, &mut self.packet_execute, by_order),
         ] {
-            if let Some(head) = join.take() {
+            if let Some(head) = join.take_if(|_| give_up) {
+                let reason = UnmatchedReason::Ambiguous;
                 sink.unmatched(&Unmatched { kind, head, reason });
-                if kind == EventKind::OvsPktExec {
-                    self.missing_execute = Some(MissingReason::Ambiguous);
-                }
+                self.missing.set(kind, MissingReason::Ambiguous);
             }
         }
     }
 
-    fn missing(&self, close: Close, trusted: bool) -> Missing {
-        let mut missing = Missing::default();
+    fn missing(&self, close: Close) -> Missing {
+        let mut missing = self.missing;
         match self.kernel {
             KernelJoin::Joined(_) => {}
             KernelJoin::Ambiguous => missing.set(EventKind::DpUpcall, MissingReason::Ambiguous),
@@ -406,12 +412,12 @@ impl Member {
             Close::TimedOut => MissingReason::TimedOut,
             Close::Ended => MissingReason::Ended,
         };
+        let unexplained = |kind| missing.reason(kind).is_none();
         if self.flow_execute.is_some() {
-            if self.packet_execute.is_none() {
-                let reason = self.missing_execute.unwrap_or(absent);
-                missing.set(EventKind::OvsPktExec, reason);
+            if self.packet_execute.is_none() && unexplained(EventKind::OvsPktExec) {
+                missing.set(EventKind::OvsPktExec, absent);
             }
-        } else if self.flow_put.is_none() || !trusted {
+        } else if self.flow_put.is_none() && unexplained(EventKind::OpFlowExecute) {
             missing.set(EventKind::OpFlowExecute, absent);
         }
         missing

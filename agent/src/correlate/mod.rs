@@ -20,9 +20,10 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use crate::enrich::flow_key::FlowKey;
 use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Tid};
 use crate::upcall::{Sink, Unmatched, UnmatchedReason};
-use batch::{Batch, Close, Doubt, KernelJoin};
+use batch::{Batch, Close, Doubt, KernelJoin, Trust};
 use waiting::{Expired, Found, WaitingUpcalls};
 
 /// Bounds and modes of a [`Correlator`].
@@ -34,10 +35,10 @@ pub struct Config {
     pub max_waiting: usize,
     /// Most threads that are followed.
     pub max_threads: usize,
-    /// Events are known to be lost, but not where: anything unusual counts as a sign of it, and a
-    /// packet that was seen twice is not joined.
+    /// Events are known to be lost, but not where: see [`Correlator::lost`], for good.
     pub lossy: bool,
-    /// Batches of the same thread, before and after, that must show no sign of loss either.
+    /// Batches of the same thread, before and after, that must show no sign of loss either for a
+    /// batch's operations to be joined.
     pub neighbours: usize,
 }
 
@@ -48,7 +49,7 @@ impl Default for Config {
             max_waiting: 65_536,
             max_threads: 4_096,
             lossy: false,
-            neighbours: 1,
+            neighbours: 2,
         }
     }
 }
@@ -62,6 +63,11 @@ pub struct Correlator {
     spare: Vec<Batch>,
     now: MonotonicNs,
     swept: MonotonicNs,
+    /// When a loss was last reported or evident.
+    lost: Option<MonotonicNs>,
+    /// When a recirculated packet last came up: where packets pass the datapath more than once,
+    /// the same bytes are sent up more than once.
+    recirculated: Option<MonotonicNs>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +91,8 @@ impl Correlator {
             spare: Vec::new(),
             now: MonotonicNs::default(),
             swept: MonotonicNs::default(),
+            lost: None,
+            recirculated: None,
         }
     }
 
@@ -104,11 +112,20 @@ impl Correlator {
                 }
             }
             EventBody::RecvUpcall { datapath, in_port, packet, key } => {
-                let lossy = self.config.lossy;
-                let kernel = match self.waiting.take(datapath, in_port, &packet, lossy) {
-                    Found::One(side) => KernelJoin::Joined(side),
-                    Found::Several => KernelJoin::Ambiguous,
-                    Found::Nothing => KernelJoin::NotSeen,
+                let lossy = self.lossy();
+                let recirculated = FlowKey::new(key).recirc_id().is_some_and(|id| id != 0);
+                if recirculated {
+                    self.recirculated = Some(self.now);
+                }
+                // With losses, a recirculated packet may find the `dp_upcall` of its first pass.
+                let kernel = if lossy && recirculated {
+                    KernelJoin::Ambiguous
+                } else {
+                    match self.waiting.take(datapath, in_port, &packet, lossy) {
+                        Found::One(side) => KernelJoin::Joined(side),
+                        Found::Several => KernelJoin::Ambiguous,
+                        Found::Nothing => KernelJoin::NotSeen,
+                    }
                 };
                 let thread = self.thread(head, sink);
                 if !thread.current.takes_members() {
@@ -123,7 +140,7 @@ impl Correlator {
             }
             EventBody::FlowPut => self.thread(head, sink).current.flow_put(head, sink),
             EventBody::FlowExecute { packet } => {
-                let lossy = self.config.lossy;
+                let lossy = self.lossy();
                 self.thread(head, sink).current.flow_execute(head, &packet, lossy, sink);
             }
             EventBody::PacketExecute => self.thread(head, sink).current.packet_execute(head, sink),
@@ -131,10 +148,21 @@ impl Correlator {
     }
 
     /// Notes that the source lost events just now: whatever is being put together may lack some.
+    /// For the timeout's length from now on, anything unusual counts as a sign of loss, and a
+    /// packet that may have been sent up twice is not joined.
     pub fn lost(&mut self) {
+        self.lost = Some(self.now);
         for thread in self.threads.values_mut() {
             thread.current.add_doubt(Doubt::Lossy);
         }
+    }
+
+    fn lossy(&self) -> bool {
+        self.config.lossy || self.recently(self.lost)
+    }
+
+    fn recently(&self, when: Option<MonotonicNs>) -> bool {
+        when.is_some_and(|when| self.now.0.abs_diff(when.0) <= self.config.timeout_ns)
     }
 
     /// Hands on everything that is left.
@@ -161,11 +189,8 @@ impl Correlator {
         let now = self.now;
         let over = |ts: MonotonicNs| now.0.abs_diff(ts.0) > timeout;
         while let Some(Expired { head, contested }) = self.waiting.pop_expired(over) {
-            let reason = if contested {
-                UnmatchedReason::Ambiguous
-            } else {
-                UnmatchedReason::NeverReceived
-            };
+            let reason =
+                if contested { UnmatchedReason::Ambiguous } else { UnmatchedReason::NeverReceived };
             sink.unmatched(&Unmatched { kind: EventKind::DpUpcall, head, reason });
         }
         // Threads are few, but not so few as to look at all of them for every event.
@@ -208,20 +233,29 @@ impl Correlator {
 
     /// Closes the thread's current batch, and hands on those that can be judged now.
     fn close_batch(&mut self, tid: Tid, close: Close, sink: &mut impl Sink) {
+        let (lossy, recirculating) = (self.lossy(), self.recently(self.recirculated));
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let neighbours = self.config.neighbours;
-        let suspicious = if self.config.lossy { Doubt::Unusual } else { Doubt::Lossy };
-        let mut batch = std::mem::replace(&mut thread.current, self.spare.pop().unwrap_or_default());
+        let suspicious = if lossy { Doubt::Unusual } else { Doubt::Lossy };
+        let mut batch =
+            std::mem::replace(&mut thread.current, self.spare.pop().unwrap_or_default());
         thread.current.reset(false);
         batch.close(close, sink);
+        if batch.doubt() == Doubt::Lossy {
+            self.lost = Some(self.now);
+        }
         thread.held.push_back(batch);
         let keep = if close == Close::Next { neighbours } else { 0 };
         while thread.held.len() > keep {
             let doubtful = |batch: &Batch| batch.doubt() >= suspicious;
             let around = thread.held.iter().take(neighbours + 1).any(doubtful);
             let Some(mut batch) = thread.held.pop_front() else { break };
-            let trusted = !around && thread.clean >= neighbours;
-            batch.emit(trusted, sink);
+            let trust = match !around && thread.clean >= neighbours {
+                true => Trust::All,
+                false if lossy && recirculating => Trust::Nothing,
+                false => Trust::Packets,
+            };
+            batch.emit(trust, sink);
             thread.clean = if doubtful(&batch) { 0 } else { (thread.clean + 1).min(neighbours) };
             self.spare.push(batch);
         }

@@ -37,6 +37,8 @@ struct Transport {
     offset: usize,
     /// Source and destination address.
     addresses: (usize, usize),
+    /// Identification of IPv4.
+    id: Option<u16>,
     /// End of the IP packet by its own length field, which leaves out Ethernet padding.
     end: usize,
 }
@@ -63,6 +65,7 @@ fn transport(bytes: &[u8], at: usize) -> Option<Transport> {
                 protocol: *bytes.get(ip + 9)?,
                 offset: ip + header_len,
                 addresses: (ip + 12, ip + 20),
+                id: Some(be16(bytes, ip + 4)?),
                 end: ip + usize::from(be16(bytes, ip + 2)?),
             })
         }
@@ -80,6 +83,7 @@ fn transport(bytes: &[u8], at: usize) -> Option<Transport> {
                 protocol,
                 offset,
                 addresses: (ip + 8, ip + 40),
+                id: None,
                 end: ip + 40 + usize::from(be16(bytes, ip + 4)?),
             })
         }
@@ -183,16 +187,20 @@ pub(super) fn without_vlan_tag(bytes: &[u8], out: &mut Vec<u8>) -> bool {
 /// Length in bytes of the VLAN tag that the kernel pushes on delivery.
 pub(super) const PUSHED_TAG_LEN: u32 = 4;
 
-/// The stretch of a TCP connection that a packet carries: what tells which GSO super-packet a
-/// segment was cut from.
+/// The stretch of a TCP connection that a packet carries, with what `tcp_gso_segment` (the kernel's
+/// net/ipv4/tcp_offload.c) copies from a super-packet to each of its segments: together they tell
+/// which super-packet a segment was cut from, also where it was sent twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TcpStretch {
-    /// Hash of both addresses and ports.
-    pub(super) connection: u64,
+    /// Hash of what all segments have in common: addresses, ports, acknowledgement, window and
+    /// options (so, the timestamps).
+    pub(super) common: u64,
     /// First sequence number.
     pub(super) seq: u32,
     /// Payload length in bytes.
     pub(super) payload: u32,
+    /// Identification of IPv4, which counts up by one a segment.
+    id: Option<u16>,
 }
 
 impl TcpStretch {
@@ -202,24 +210,44 @@ impl TcpStretch {
         if tcp.protocol != IPPROTO_TCP {
             return None;
         }
+        let at = tcp.offset;
+        let header_len = usize::from(*bytes.get(at + 12)? >> 4) * 4;
         let mut hasher = seed.build_hasher();
-        hasher.write(bytes.get(tcp.addresses.0..tcp.addresses.1)?);
-        hasher.write(bytes.get(tcp.offset..tcp.offset + 4)?);
-        let header_len = usize::from(*bytes.get(tcp.offset + 12)? >> 4) * 4;
-        let start = tcp.offset + header_len;
+        for common in [
+            tcp.addresses.0..tcp.addresses.1,
+            at..at + 4,
+            at + 8..at + 12,
+            at + 14..at + 16,
+            at + 20..at + header_len,
+        ] {
+            hasher.write(bytes.get(common)?);
+        }
         let len = usize::try_from(len).ok()?;
-        // BIG TCP super-packets and those of some drivers have an IP length of 0 or too small.
+        // BIG TCP super-packets have an IP length of 0.
         let end = if len > MAX_PADDED_LEN { len } else { tcp.end.min(len) };
-        let payload = u32::try_from(end.checked_sub(start)?).ok().filter(|&n| n > 0)?;
-        Some(Self { connection: hasher.finish(), seq: be32(bytes, tcp.offset + 4)?, payload })
+        let payload = end.checked_sub(at + header_len)?;
+        Some(Self {
+            common: hasher.finish(),
+            seq: be32(bytes, at + 4)?,
+            payload: u32::try_from(payload).ok().filter(|&payload| payload > 0)?,
+            id: tcp.id,
+        })
     }
 
-    /// Whether `segment` lies wholly within this stretch.
+    /// Whether `segment` was cut from this super-packet.
     pub(super) fn holds(&self, segment: &Self) -> bool {
         let offset = segment.seq.wrapping_sub(self.seq);
-        self.connection == segment.connection
+        let index = match (self.id, segment.id) {
+            (Some(first), Some(id)) => Some(u32::from(id.wrapping_sub(first))),
+            _ => None,
+        };
+        self.common == segment.common
             && offset < self.payload
             && segment.payload <= self.payload - offset
+            && index.is_none_or(|index| match offset.checked_div(index) {
+                Some(full) => offset % index == 0 && segment.payload <= full,
+                None => offset == 0,
+            })
     }
 }
 

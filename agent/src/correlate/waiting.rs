@@ -175,7 +175,7 @@ impl WaitingUpcalls {
         }
         if let Some(stretch) = gso {
             for page in pages(&stretch) {
-                let slots = self.gso_pages.entry((stretch.connection, page)).or_default();
+                let slots = self.gso_pages.entry((stretch.common, page)).or_default();
                 if slots.len() == MAX_COMPARED {
                     slots.remove(0);
                 }
@@ -293,7 +293,7 @@ impl WaitingUpcalls {
             return Found::Nothing;
         };
         let page = segment.seq >> SEQ_PAGE_BITS;
-        let Some(slots) = self.gso_pages.get(&(segment.connection, page)) else {
+        let Some(slots) = self.gso_pages.get(&(segment.common, page)) else {
             return Found::Nothing;
         };
         let mut candidates = slots.iter().rev().take(MAX_COMPARED).copied().filter(|&slot| {
@@ -451,7 +451,7 @@ impl WaitingUpcalls {
         }
         if let Some(stretch) = waiting.gso {
             for page in pages(&stretch) {
-                let key = (stretch.connection, page);
+                let key = (stretch.common, page);
                 if let Some(slots) = self.gso_pages.get_mut(&key) {
                     slots.retain(|&other| other != slot);
                     if slots.is_empty() {
