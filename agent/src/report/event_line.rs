@@ -119,6 +119,14 @@ mod tests {
             text += &format!("{}|\n", EventLine::new(&Event { head, body }, &ports));
         }
         // As printed by the script for the same values, but for the line ends.
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        EVENT                    COMM                  PID  CPU  TIME                EVENT DATA[dpif_name/dp_port/pkt_len/pkt_frag_len]
+        [openvswitch__dp_upcall] handler1              887 [001]      230.287136054: ovs-system           2 1514   66|
+        [dpif_recv__recv_upcall] handler1              887 [001]      230.287136055: ovs-system           2 1514|
+        [dpif_recv__recv_upcall] handler1              887 [001]      230.287136056: ovs-system          -1 1514|
+        [..operate__op_flow_put] handler1              887 [001]      230.287136057|
+        [..ate__op_flow_execute] handler1              887 [001]      230.287136058:                        1514|
+        [..s_packet_cmd_execute] handler1              887 [001]      230.287136059|
+        ");
     }
 }

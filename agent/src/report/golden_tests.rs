@@ -142,7 +142,8 @@ impl Golden {
 }
 
 /// The part that both reports have, from the counts to the last histogram. The script's first
-/// version had other labels and a mistake in a title; its warnings are not for us to give.
+/// version had other labels (and so another order of the counts) and a mistake in a title; its
+/// warning is not for us to give; a recorded terminal session ends in stray line ends.
 fn common(text: &str) -> String {
     let text = text
         .replace("netlink_opperate__op_flow_execute   ", "dpif_netlink_operate__op_flow_execute")
@@ -158,7 +159,7 @@ fn common(text: &str) -> String {
     let (title, lines) = counts.split_once('\n').expect("has counts");
     let mut lines: Vec<&str> = lines.lines().collect();
     lines.sort_unstable();
-    format!("{title}\n{}\n\n{rest}", lines.join("\n"))
+    format!("{title}\n{}\n\n{rest}\n", lines.join("\n"), rest = rest.trim_end())
 }
 
 #[test]

@@ -154,7 +154,7 @@ mod tests {
         durations.extend([2000, 3000]);
         insta::assert_snapshot!(latencies(&durations, 2), @"
         # NumSamples = 162; Min = 1.00; Max = 3.00
-        # Mean = 1.018519; Variance = 0.030521; SD = 0.174701; Median 1.000000
+        # Mean = 1.018519; Variance = 0.030521; SD = 0.174703; Median 1.000000
         # each ∎ represents a count of 2
             1.0000 -     2.0000 [   161]: ∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎∎
             2.0000 -     3.0000 [     1]:

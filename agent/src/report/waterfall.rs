@@ -223,3 +223,58 @@ impl fmt::Display for Display<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::event::{EventKind, Packet};
+    use crate::report::fixture::{head, ports, upcall};
+    use crate::upcall::{BatchPlace, MissingReason};
+
+    const TIMES: [u64; 5] = [0, 25_000, 75_500, 80_000, 120_000];
+
+    #[test]
+    fn all_phases() {
+        let (ports, datapath) = ports();
+        let waterfall = Waterfall::new(&upcall(datapath, 40, TIMES, 7), &ports);
+        assert_snapshot!(waterfall.display(DEFAULT_WIDTH));
+    }
+
+    #[test]
+    fn a_batch_and_a_wider_terminal() {
+        let (ports, datapath) = ports();
+        let mut upcall = upcall(datapath, 40, TIMES, 7);
+        upcall.translated = Some(head(41, 26_000, 7, "handler7"));
+        upcall.batch = BatchPlace { size: 64, index: 63 };
+        assert_snapshot!(Waterfall::new(&upcall, &ports).display(120));
+    }
+
+    #[test]
+    fn missing_events_are_named() {
+        let (ports, datapath) = ports();
+        let mut upcall = upcall(datapath, 40, TIMES, 7);
+        (upcall.kernel, upcall.packet_execute) = (None, None);
+        upcall.missing.set(EventKind::DpUpcall, MissingReason::NotSeen);
+        upcall.missing.set(EventKind::OvsPktExec, MissingReason::TimedOut);
+        assert_snapshot!(Waterfall::new(&upcall, &ports).display(DEFAULT_WIDTH));
+    }
+
+    #[test]
+    fn lines_are_never_wider_than_the_terminal() {
+        let (mut ports, _) = ports();
+        let datapath = ports.datapath("ü".repeat(300).as_bytes()).expect("there is room");
+        let mut upcall = upcall(datapath, 40, TIMES, 7);
+        upcall.packet = Packet::default();
+        for kind in EventKind::ALL {
+            upcall.missing.set(kind, MissingReason::Ambiguous);
+        }
+        let waterfall = Waterfall::new(&upcall, &ports);
+        for width in [0, MIN_WIDTH, 79, 200] {
+            let text = waterfall.display(width).to_string();
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert_eq!(widest, Some(width.max(MIN_WIDTH)));
+        }
+    }
+}
