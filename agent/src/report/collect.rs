@@ -252,8 +252,8 @@ fn port_summaries(
     groups.sort_unstable_by_key(|(key, group)| (Reverse(group.durations.len()), *key));
     let summary = |((datapath, number), group): (_, Group)| PortSummary {
         datapath: ports.datapath_name(datapath).to_owned(),
-        number,
-        name: number.and_then(|number| ports.name(datapath, number)).map(str::to_owned),
+        port_number: number,
+        port: number.and_then(|number| ports.name(datapath, number)).map(str::to_owned),
         upcalls: group.durations.len() as u64,
         incomplete: group.incomplete,
         upcall: Distribution::of(group.durations),

@@ -73,14 +73,14 @@ pub(super) fn write_latencies(
     let most = counts.iter().copied().max().unwrap_or_default();
     let scale = if most > 75 { most / 75 } else { 1 };
 
-    let moments = Moments::of(&sorted);
+    let moments = Moments::of(&sorted, microseconds);
     writeln!(out, "# NumSamples = {}; Min = {min:.2}; Max = {max:.2}", sorted.len())?;
     writeln!(
         out,
         "# Mean = {:.6}; Variance = {:.6}; SD = {:.6}; Median {:.6}",
-        moments.mean(1000),
-        moments.variance(1000),
-        moments.deviation(1000),
+        moments.mean,
+        moments.variance,
+        moments.deviation(),
         median(&sorted, microseconds),
     )?;
     writeln!(out, "# each ∎ represents a count of {scale}")?;

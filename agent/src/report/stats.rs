@@ -1,83 +1,77 @@
 //! Exact statistics of durations.
 //!
-//! Moments are integer sums of nanoseconds and are rounded once, at the end, to the nearest `f64`.
-//! upcall_cost.py adds up decimals of 28 digits and rounds once as well, so both print the same
-//! digits.
+//! Sums carry what `f64` additions round off and are rounded once, at the end. upcall_cost.py, whose
+//! decimals have 28 digits, prints the same figures from the same values; plain `f64` sums would
+//! not.
 
 use serde::Serialize;
 
-/// Number of values, sum and sum of squares.
-#[derive(Clone, Copy, Debug)]
+/// A sum of floats with about twice their precision (Neumaier's compensated summation).
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    high: f64,
+    /// What was rounded off `high`.
+    low: f64,
+}
+
+impl Sum {
+    /// Adds a value that is the sum of two, the second being what was rounded off the first.
+    fn add(&mut self, value: f64, rounded_off: f64) {
+        let (high, error) = two_sum(self.high, value);
+        self.high = high;
+        self.low += error + rounded_off;
+    }
+
+    /// The sum's part, rounded once: the remainder of a first quotient corrects it.
+    fn divided_by(self, count: f64) -> f64 {
+        let quotient = self.high / count;
+        let remainder = quotient.mul_add(-count, self.high) + self.low;
+        quotient + remainder / count
+    }
+}
+
+/// A sum and what was rounded off it (Knuth's TwoSum).
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let b_added = sum - a;
+    (sum, (a - (sum - b_added)) + (b - b_added))
+}
+
+/// Mean and population variance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Moments {
-    count: u64,
-    sum: i128,
-    /// `None` when it does not fit.
-    squares: Option<u128>,
+    pub(super) mean: f64,
+    /// Σ(x − mean)² / n.
+    pub(super) variance: f64,
 }
 
 impl Moments {
-    pub(super) fn of(values: &[i64]) -> Self {
-        let square = |ns: i64| u128::from(ns.unsigned_abs()).pow(2);
-        Self {
-            count: values.len() as u64,
-            sum: values.iter().copied().map(i128::from).sum(),
-            squares: values.iter().try_fold(0_u128, |sum, &ns| sum.checked_add(square(ns))),
+    /// The moments of values in a unit to which `convert` brings nanoseconds; 0 of no values.
+    pub(super) fn of(values: &[i64], convert: impl Fn(i64) -> f64) -> Self {
+        if values.is_empty() {
+            return Self::default();
         }
+        let count = values.len() as f64;
+        let (mut sum, mut squares) = (Sum::default(), Sum::default());
+        for &ns in values {
+            sum.add(convert(ns), 0.0);
+        }
+        let mean = sum.divided_by(count);
+        for &ns in values {
+            // The mean is off by half a unit in its last place at most; the square of that is far
+            // beyond the last place of the variance.
+            let (difference, rounded_off) = two_sum(convert(ns), -mean);
+            let square = difference * difference;
+            let square_rounded_off = difference.mul_add(difference, -square);
+            squares.add(square, square_rounded_off + 2.0 * difference * rounded_off);
+        }
+        Self { mean, variance: squares.divided_by(count) }
     }
 
-    /// Arithmetic mean in units of `unit_ns` nanoseconds; 0 of no values.
-    pub(super) fn mean(&self, unit_ns: u32) -> f64 {
-        if self.count == 0 {
-            return 0.0;
-        }
-        let mean = ratio(self.sum.unsigned_abs(), u128::from(self.count) * u128::from(unit_ns));
-        if self.sum < 0 { -mean } else { mean }
+    /// Standard deviation: the square root of the variance.
+    pub(super) fn deviation(&self) -> f64 {
+        self.variance.sqrt()
     }
-
-    /// Population variance (Σ(x − mean)² / n) in units of `unit_ns`² ns²; 0 of no values.
-    pub(super) fn variance(&self, unit_ns: u32) -> f64 {
-        if self.count == 0 {
-            return 0.0;
-        }
-        let count = u128::from(self.count);
-        let unit = u128::from(unit_ns);
-        // n·Σx² − (Σx)² is never negative.
-        let exact = || {
-            let squares = count.checked_mul(self.squares?)?;
-            squares.checked_sub(self.sum.unsigned_abs().checked_pow(2)?)
-        };
-        match exact() {
-            Some(numerator) => ratio(numerator, count * count * (unit * unit)),
-            // Times that span centuries: no clock gives them, but a broken file may.
-            None => f64::INFINITY,
-        }
-    }
-
-    /// Square root of the variance.
-    pub(super) fn deviation(&self, unit_ns: u32) -> f64 {
-        self.variance(unit_ns).sqrt()
-    }
-}
-
-/// The `f64` nearest to a fraction of integers whose denominator is below 2^124.
-///
-/// A division of `f64`s would round three times. The decimal expansion, cut with a mark that says
-/// that more follows, leaves the one rounding to the parser of the standard library.
-fn ratio(numerator: u128, denominator: u128) -> f64 {
-    /// Digits after the point; enough to tell apart neighbours of the smallest value that occurs
-    /// (1 / (10^6 · n²)).
-    const DIGITS: usize = 60;
-    let mut decimal = format!("{}.", numerator / denominator);
-    let mut rest = numerator % denominator;
-    for _ in 0..DIGITS {
-        rest *= 10;
-        decimal.push(char::from(b'0' + (rest / denominator) as u8));
-        rest %= denominator;
-    }
-    if rest > 0 {
-        decimal.push('1');
-    }
-    decimal.parse().unwrap_or(f64::NAN)
 }
 
 /// Median of sorted values: the middle one, or the mean of the middle two.
@@ -137,13 +131,13 @@ impl Distribution {
     /// Sorts the values, in nanoseconds, and takes their figures.
     pub(super) fn of(mut values: Vec<i64>) -> Self {
         values.sort_unstable();
-        let moments = Moments::of(&values);
+        let moments = Moments::of(&values, |ns| ns as f64);
         let figures = || {
             Some(Figures {
                 min: *values.first()?,
                 max: *values.last()?,
-                mean: moments.mean(1),
-                sd: moments.deviation(1),
+                mean: moments.mean,
+                sd: moments.deviation(),
                 median: median(&values, |ns| ns as f64),
                 p90: percentile(&values, 900)?,
                 p99: percentile(&values, 990)?,
@@ -179,31 +173,32 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_rounded_once() {
-        assert_eq!(ratio(1, 3), 1.0 / 3.0);
-        assert_eq!(ratio(u128::from(u64::MAX), 1), u64::MAX as f64);
-        // Halfway between two neighbours, and a little more: a division of floats cannot see it.
-        let halfway = (1_u128 << 53) + 1;
-        assert_eq!(ratio(halfway, 1), (1_u64 << 53) as f64);
-        assert_eq!(ratio(halfway * 1000 + 1, 1000), ((1_u64 << 53) + 2) as f64);
+    fn sums_lose_no_digits() {
+        // The squares of so large values are far beyond an f64's precision.
+        let far = 1 << 50;
+        let moments = Moments::of(&[far, far + 1, far + 2, far + 3], |ns| ns as f64);
+        assert_eq!(moments, Moments { mean: far as f64 + 1.5, variance: 1.25 });
     }
 
     #[test]
-    fn squares_that_do_not_fit_are_no_panic() {
-        let moments = Moments::of(&[i64::MIN, i64::MAX, i64::MAX, i64::MIN, i64::MIN]);
-        assert_eq!(moments.variance(1), f64::INFINITY);
-        assert!(moments.mean(1000) < 0.0);
+    fn extreme_values_are_finite() {
+        let moments = Moments::of(&[i64::MIN, i64::MAX, i64::MIN], |ns| ns as f64);
+        assert!(moments.mean < 0.0 && moments.deviation() > 1e18);
+        assert!(moments.variance.is_finite());
+        assert_eq!(Moments::of(&[], |ns| ns as f64), Moments::default());
     }
 
     proptest! {
         #[test]
-        fn variance_is_that_of_the_definition(values in prop::collection::vec(-1_000_000_i64..1_000_000, 1..50)) {
-            let count = values.len() as f64;
-            let mean = values.iter().sum::<i64>() as f64 / count;
-            let variance = values.iter().map(|&x| (x as f64 - mean).powi(2)).sum::<f64>() / count;
-            let moments = Moments::of(&values);
-            prop_assert!((moments.mean(1) - mean).abs() <= 1e-6);
-            prop_assert!((moments.variance(1) - variance).abs() <= variance * 1e-9 + 1e-3);
+        fn moments_are_those_of_the_definition(
+            values in prop::collection::vec(-1_000_000_i64..1_000_000, 1..50),
+        ) {
+            let count = values.len() as i64;
+            let (sum, squares) = (values.iter().sum::<i64>(), values.iter().map(|x| x * x).sum::<i64>());
+            let moments = Moments::of(&values, |ns| ns as f64);
+            prop_assert_eq!(moments.mean, sum as f64 / count as f64);
+            let variance = (count * squares - sum * sum) as f64 / (count * count) as f64;
+            prop_assert!((moments.variance - variance).abs() <= variance * 1e-15);
         }
     }
 }

@@ -118,8 +118,8 @@ impl<T: Serialize, N: Serialize> Serialize for ByName<T, N> {
 pub(super) struct PortSummary {
     pub(super) datapath: String,
     /// `None` where the kernel's side was not found and the flow key names no port.
-    pub(super) number: Option<PortNo>,
-    pub(super) name: Option<String>,
+    pub(super) port_number: Option<PortNo>,
+    pub(super) port: Option<String>,
     pub(super) upcalls: u64,
     pub(super) incomplete: u64,
     /// Durations of its upcalls.

@@ -1,6 +1,6 @@
 //! A report of a few upcalls made by hand.
 
-use insta::{assert_json_snapshot, assert_snapshot};
+use insta::assert_snapshot;
 
 use super::fixture::{head, ports, upcall};
 use super::text::{self, TextOptions};
@@ -69,7 +69,12 @@ fn report(options: ReportOptions) -> Summary {
     ] {
         report.unmatched(&Unmatched { kind, head: head(ordinal, 0, 5, "revalidator5"), reason });
     }
-    report.finish(counts(), &ports)
+    let mut summary = report.finish(counts(), &ports);
+    for waterfall in &mut summary.slowest {
+        // How packets are summed up is tested elsewhere.
+        "10.0.0.1 > 10.0.0.2".clone_into(&mut waterfall.packet);
+    }
+    summary
 }
 
 fn text(summary: &Summary, options: &TextOptions) -> String {
@@ -117,7 +122,8 @@ fn text_of_a_report() {
 
 #[test]
 fn json_of_a_report() {
-    assert_json_snapshot!(report(ReportOptions { keep_sets: true, slowest: 1 }));
+    let summary = report(ReportOptions { keep_sets: true, slowest: 1 });
+    assert_snapshot!(serde_json::to_string_pretty(&summary).expect("serialises"));
 }
 
 #[test]

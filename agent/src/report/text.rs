@@ -4,13 +4,16 @@ use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
+use super::counts::Tally;
 use super::histogram::{write_batches, write_latencies};
 use super::series::{Latency, microseconds};
 use super::stats::Distribution;
 use super::summary::Summary;
 use super::terminal::plain;
 use super::waterfall::DEFAULT_WIDTH;
+use crate::event::Unusable;
 use crate::ports::PortNo;
+use crate::upcall::{MissingReason, UnmatchedReason};
 
 /// How to print a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,7 @@ fn breakdowns(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n=> Upcalls per port, their durations in microseconds:")?;
     writeln!(out, "  {:32}{:>10}{:>12}{FIGURES}", "", "upcalls", "incomplete")?;
     for port in &summary.per_port {
-        let name = match (&port.name, port.number) {
+        let name = match (&port.port, port.port_number) {
             (Some(name), Some(PortNo(number))) => format!("{name} ({number})"),
             (_, Some(PortNo(number))) => number.to_string(),
             (_, None) => "any port".to_owned(),
@@ -174,16 +177,11 @@ fn joins(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let matches = summary.matches.iter().map(|(method, count)| (method.name(), *count));
     let matches = matches.chain([("without kernel side", summary.upcalls - matched)]);
     section(out, "Upcalls per match with the kernel's side", matches)?;
-    let incomplete = summary.incomplete.iter();
-    let incomplete =
-        incomplete.map(|(kind, why, count)| (format!("{kind} ({})", why.name()), count));
+    let incomplete = named(&summary.incomplete, MissingReason::name);
     section(out, "Events missing from upcalls", incomplete)?;
-    let unmatched = summary.unmatched.iter();
-    let unmatched = unmatched.map(|(kind, why, count)| (format!("{kind} ({})", why.name()), count));
+    let unmatched = named(&summary.unmatched, UnmatchedReason::name);
     section(out, "Events that belong to no upcall", unmatched)?;
-    let unusable = summary.unusable.iter();
-    let unusable = unusable.map(|(kind, why, count)| (format!("{kind} ({})", why.name()), count));
-    section(out, "Events that are not usable", unusable)
+    section(out, "Events that are not usable", named(&summary.unusable, Unusable::name))
 }
 
 /// Where all events went.
@@ -204,15 +202,27 @@ fn accounting(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// A heading with names and counts below, or none.
+/// A heading with names and counts below.
 fn section(
     out: &mut impl Write,
     heading: &str,
     counts: impl IntoIterator<Item = (impl AsRef<str>, u64)>,
 ) -> io::Result<()> {
     writeln!(out, "\n=> {heading}:")?;
+    let mut counts = counts.into_iter().peekable();
+    if counts.peek().is_none() {
+        writeln!(out, "  none")?;
+    }
     for (name, count) in counts {
         writeln!(out, "  {:36}: {count:10}", plain(name.as_ref().into()))?;
     }
     Ok(())
+}
+
+/// The counts of a tally, with names that tell kind and reason.
+fn named<R: Ord + Copy>(
+    tally: &Tally<R>,
+    name: fn(R) -> &'static str,
+) -> impl Iterator<Item = (String, u64)> {
+    tally.iter().map(move |(kind, reason, count)| (format!("{kind} ({})", name(reason)), count))
 }

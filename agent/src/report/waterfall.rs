@@ -105,12 +105,13 @@ impl Timeline {
 /// One upcall, to be shown by [`Waterfall::display`] or serialised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Waterfall {
+    #[serde(rename = "start_ns")]
     start: MonotonicNs,
     duration_ns: u64,
     datapath: String,
     port_number: Option<PortNo>,
     port: Option<String>,
-    packet: String,
+    pub(super) packet: String,
     thread: String,
     tid: Tid,
     batch_size: u32,
@@ -149,7 +150,7 @@ impl Waterfall {
         format!("{start} {datapath}/{port}: {}", plain((&self.packet).into()))
     }
 
-    /// Thread, batch, match and what is missing: the second line.
+    /// Thread, batch, match and the events' ordinals: the second line.
     fn details(&self) -> String {
         let mut line = format!(
             "{} ({}), batch {}/{}",
@@ -161,18 +162,22 @@ impl Waterfall {
         if let Some(matched) = self.matched {
             line += &format!(", match {matched}");
         }
-        for (kind, reason) in self.missing.iter() {
-            line += &format!(", no {kind} ({})", reason.name());
+        line += ", events";
+        for (_, ordinal) in self.events.iter() {
+            match ordinal {
+                Some(Ordinal(ordinal)) => line += &format!(" {ordinal}"),
+                None => line += " -",
+            }
         }
         line
     }
 
-    /// The ordinals of its events: the third line.
-    fn ordinals(&self) -> String {
-        let events = self.events.known();
-        let events: Vec<String> =
-            events.map(|(kind, Ordinal(ordinal))| format!("{kind} {ordinal}")).collect();
-        events.join(", ")
+    /// What is missing and why: the third line; `None` of a complete upcall.
+    fn incomplete(&self) -> Option<String> {
+        let missing = self.missing.iter();
+        let missing: Vec<_> =
+            missing.map(|(kind, reason)| format!("no {kind} ({})", reason.name())).collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
     }
 
     /// A phase drawn into `columns` columns that stand for the whole upcall.
@@ -210,8 +215,10 @@ impl fmt::Display for Display<'_> {
         let left = self.width - DURATION_WIDTH;
         let (title, total) = (waterfall.title(), duration(waterfall.duration_ns));
         writeln!(f, "{:<left$}{total:>DURATION_WIDTH$}", cut(&title, left - 1))?;
-        writeln!(f, "  {}", cut(&waterfall.details(), self.width - 2))?;
-        write!(f, "  {}", cut(&waterfall.ordinals(), self.width - 2))?;
+        write!(f, "  {}", cut(&waterfall.details(), self.width - 2))?;
+        if let Some(incomplete) = waterfall.incomplete() {
+            write!(f, "\n  {}", cut(&incomplete, self.width - 2))?;
+        }
         let columns = left - NAME_WIDTH - 3;
         for bar in &waterfall.phases {
             let indent = if bar.phase.parent().is_some() { "  " } else { "" };
@@ -235,11 +242,16 @@ mod tests {
 
     const TIMES: [u64; 5] = [0, 25_000, 75_500, 80_000, 120_000];
 
+    /// A waterfall whose packet does not depend on how packets are summed up.
+    fn waterfall(upcall: &Upcall<'_>, ports: &Ports) -> Waterfall {
+        Waterfall { packet: "10.0.0.1 > 10.0.0.2".to_owned(), ..Waterfall::new(upcall, ports) }
+    }
+
     #[test]
     fn all_phases() {
         let (ports, datapath) = ports();
-        let waterfall = Waterfall::new(&upcall(datapath, 40, TIMES, 7), &ports);
-        assert_snapshot!(waterfall.display(DEFAULT_WIDTH));
+        let upcall = upcall(datapath, 40, TIMES, 7);
+        assert_snapshot!(waterfall(&upcall, &ports).display(DEFAULT_WIDTH));
     }
 
     #[test]
@@ -248,7 +260,7 @@ mod tests {
         let mut upcall = upcall(datapath, 40, TIMES, 7);
         upcall.translated = Some(head(41, 26_000, 7, "handler7"));
         upcall.batch = BatchPlace { size: 64, index: 63 };
-        assert_snapshot!(Waterfall::new(&upcall, &ports).display(120));
+        assert_snapshot!(waterfall(&upcall, &ports).display(120));
     }
 
     #[test]
@@ -258,7 +270,7 @@ mod tests {
         (upcall.kernel, upcall.packet_execute) = (None, None);
         upcall.missing.set(EventKind::DpUpcall, MissingReason::NotSeen);
         upcall.missing.set(EventKind::OvsPktExec, MissingReason::TimedOut);
-        assert_snapshot!(Waterfall::new(&upcall, &ports).display(DEFAULT_WIDTH));
+        assert_snapshot!(waterfall(&upcall, &ports).display(DEFAULT_WIDTH));
     }
 
     #[test]
