@@ -25,8 +25,13 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All phases, in the order in which they start.
-    pub const ALL: [Self; 5] =
-        [Self::KernelToVswitchd, Self::Lookup, Self::Translate, Self::BatchWait, Self::ExecuteToKernel];
+    pub const ALL: [Self; 5] = [
+        Self::KernelToVswitchd,
+        Self::Lookup,
+        Self::Translate,
+        Self::BatchWait,
+        Self::ExecuteToKernel,
+    ];
 
     /// The span's name.
     #[must_use]
@@ -102,7 +107,8 @@ impl Upcall<'_> {
     pub fn overhead_ns(&self) -> Option<i64> {
         let total = self.packet_execute?.ts.since(self.kernel.as_ref()?.head.ts);
         let operation = self.flow_put.or(self.flow_execute)?;
-        Some(total - operation.ts.since(self.recv.ts))
+        // Timestamps of arbitrary input may be anything; nonsense in may give nonsense, but no panic.
+        Some(total.wrapping_sub(operation.ts.since(self.recv.ts)))
     }
 
     /// Nanoseconds from the first to the last event that was found.

@@ -31,3 +31,39 @@ pub struct Headers {
     /// ARP operation (1 request, 2 reply).
     pub arp_operation: Option<u16>,
 }
+
+impl Headers {
+    /// Parses the headers of a packet as far as they were captured.
+    #[must_use]
+    pub fn parse(packet: &crate::event::Packet<'_>) -> Self {
+        let mut headers = Self::default();
+        let bytes = packet.bytes;
+        if let (Some([8, 0]), Some(ip)) = (bytes.get(12..14), bytes.get(14..38)) {
+            headers.ethertype = Some(0x0800);
+            headers.protocol = Some(ip[9]);
+            headers.source = Some(IpAddr::from([ip[12], ip[13], ip[14], ip[15]]));
+            headers.destination = Some(IpAddr::from([ip[16], ip[17], ip[18], ip[19]]));
+            if matches!(ip[9], 6 | 17) {
+                headers.source_port = Some(u16::from_be_bytes([ip[20], ip[21]]));
+                headers.destination_port = Some(u16::from_be_bytes([ip[22], ip[23]]));
+            }
+        }
+        headers
+    }
+
+    /// `network.type`.
+    #[must_use]
+    pub fn network_type(&self) -> Option<&'static str> {
+        matches!(self.ethertype, Some(0x0800)).then_some("ipv4")
+    }
+
+    /// `network.transport`.
+    #[must_use]
+    pub fn network_transport(&self) -> Option<&'static str> {
+        match self.protocol? {
+            6 => Some("tcp"),
+            17 => Some("udp"),
+            _ => None,
+        }
+    }
+}
