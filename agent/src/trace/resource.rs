@@ -231,7 +231,8 @@ mod tests {
             let escaped: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let list = format!("x.{key}={escaped}");
             let resource = from(&[(RESOURCE_ATTRIBUTES_VARIABLE, &list)]);
-            prop_assert!(resource.is_ok_and(|all| all.contains(&(format!("x.{key}"), value))));
+            let expected = (format!("x.{key}"), value);
+            prop_assert!(resource.is_ok_and(|all| all.contains(&expected)));
         }
     }
 }
