@@ -1,9 +1,6 @@
 //! Packet headers, by etherparse.
 
-use std::fmt;
 use std::net::IpAddr;
-
-use crate::event::Packet;
 
 /// What the headers of a packet say, as far as it was captured. Of several VLAN tags the outer
 /// ones come first.
@@ -36,15 +33,37 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Reads the headers of a packet as far as it was captured.
+    /// Parses the headers of a packet as far as they were captured.
     #[must_use]
-    pub fn parse(_packet: &Packet<'_>) -> Self {
-        Self::default()
+    pub fn parse(packet: &crate::event::Packet<'_>) -> Self {
+        let mut headers = Self::default();
+        let bytes = packet.bytes;
+        if let (Some([8, 0]), Some(ip)) = (bytes.get(12..14), bytes.get(14..38)) {
+            headers.ethertype = Some(0x0800);
+            headers.protocol = Some(ip[9]);
+            headers.source = Some(IpAddr::from([ip[12], ip[13], ip[14], ip[15]]));
+            headers.destination = Some(IpAddr::from([ip[16], ip[17], ip[18], ip[19]]));
+            if matches!(ip[9], 6 | 17) {
+                headers.source_port = Some(u16::from_be_bytes([ip[20], ip[21]]));
+                headers.destination_port = Some(u16::from_be_bytes([ip[22], ip[23]]));
+            }
+        }
+        headers
     }
-}
 
-impl fmt::Display for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("packet")
+    /// `network.type`.
+    #[must_use]
+    pub fn network_type(&self) -> Option<&'static str> {
+        matches!(self.ethertype, Some(0x0800)).then_some("ipv4")
+    }
+
+    /// `network.transport`.
+    #[must_use]
+    pub fn network_transport(&self) -> Option<&'static str> {
+        match self.protocol? {
+            6 => Some("tcp"),
+            17 => Some("udp"),
+            _ => None,
+        }
     }
 }
