@@ -26,22 +26,6 @@ enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 13] = [
-        Self::Event,
-        Self::Cpu,
-        Self::Pid,
-        Self::UpcallType,
-        Self::Ts,
-        Self::PktFragSize,
-        Self::PktSize,
-        Self::KeySize,
-        Self::Comm,
-        Self::DpifName,
-        Self::DevName,
-        Self::Pkt,
-        Self::Key,
-    ];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -61,14 +45,32 @@ impl Field {
     }
 
     fn named(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.name().as_bytes() == name)
+        Some(match name {
+            b"event" => Self::Event,
+            b"cpu" => Self::Cpu,
+            b"pid" => Self::Pid,
+            b"upcall_type" => Self::UpcallType,
+            b"ts" => Self::Ts,
+            b"pkt_frag_size" => Self::PktFragSize,
+            b"pkt_size" => Self::PktSize,
+            b"key_size" => Self::KeySize,
+            b"comm" => Self::Comm,
+            b"dpif_name" => Self::DpifName,
+            b"dev_name" => Self::DevName,
+            b"pkt" => Self::Pkt,
+            b"key" => Self::Key,
+            _ => return None,
+        })
     }
 
     const fn bit(self) -> u16 {
         1 << self as u16
     }
 
-    /// What an event of `kind` cannot be used without.
+    /// What no event can be used without.
+    const ALWAYS_REQUIRED: [Self; 5] = [Self::Event, Self::Cpu, Self::Pid, Self::Ts, Self::Comm];
+
+    /// What, beyond [`Field::ALWAYS_REQUIRED`], an event of `kind` cannot be used without.
     const fn required(kind: EventKind) -> &'static [Self] {
         match kind {
             EventKind::RecvUpcall => &[
@@ -150,7 +152,7 @@ impl EventLine {
         self.name = name;
         read?;
         cursor.end()?;
-        [Field::Event, Field::Cpu, Field::Pid, Field::Ts, Field::Comm]
+        Field::ALWAYS_REQUIRED
             .iter()
             .chain(Field::required(self.kind))
             .find(|field| self.seen & field.bit() == 0)
@@ -243,4 +245,20 @@ fn exact<T: TryFrom<i128>>(field: Field, cursor: &mut Cursor<'_>) -> Result<T, L
 /// A size in bytes; one that cannot be is as good as the nearest that can.
 fn size(cursor: &mut Cursor<'_>) -> Result<u32, LineFault> {
     Ok(u32::try_from(cursor.integer()?.max(0)).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_names() {
+        for kind in EventKind::ALL {
+            for &field in Field::ALWAYS_REQUIRED.iter().chain(Field::required(kind)) {
+                assert_eq!(Field::named(field.name().as_bytes()), Some(field));
+            }
+        }
+        assert_eq!(Field::named(b"pkt_"), None);
+        assert_eq!(Field::named(b""), None);
+    }
 }
