@@ -228,6 +228,9 @@ pub enum EventBody<'a> {
         /// VLAN tag not in the bytes, GSO super-packets whole. Of a non-linear skb only the linear
         /// part is captured.
         packet: Packet<'a>,
+        /// Length in bytes of the linear part of a non-linear skb (`skb->len - skb->data_len`);
+        /// 0 for a linear one.
+        linear_len: u32,
     },
     /// See [`EventKind::RecvUpcall`].
     RecvUpcall {

@@ -107,7 +107,7 @@ impl Upcall<'_> {
     pub fn overhead_ns(&self) -> Option<i64> {
         let total = self.packet_execute?.ts.since(self.kernel.as_ref()?.head.ts);
         let operation = self.flow_put.or(self.flow_execute)?;
-        Some(total - operation.ts.since(self.recv.ts))
+        Some(total.saturating_sub(operation.ts.since(self.recv.ts)))
     }
 
     /// Nanoseconds from the first to the last event that was found.

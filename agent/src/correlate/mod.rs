@@ -1,1 +1,263 @@
-//! Puts the events of each upcall together.
+//! Puts the events of each upcall together: streaming, in a single pass, without I/O or clock.
+//!
+//! Time is what the events say. Memory is bounded by [`Config`]; the cost per event does not grow
+//! with what is waiting. Every event pushed reaches the [`Sink`] once, as part of an upcall or as
+//! unmatched; only the `dp_upcall` of a GSO super-packet is part of several upcalls.
+//!
+//! Two joins make an upcall: between kernel and handler thread by the packet (`waiting`), and
+//! within the thread by the order in which vswitchd works (`batch`). The second one rests on
+//! nothing missing: so a thread's operations are joined only where its batches before and after
+//! show no sign of lost events either.
+
+mod batch;
+mod packet;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use crate::enrich::flow_key::FlowKey;
+use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Tid};
+use crate::upcall::{Sink, Unmatched, UnmatchedReason};
+use batch::{Batch, Close, Doubt, KernelJoin, Trust};
+use waiting::{Expired, Found, WaitingUpcalls};
+
+/// Bounds and modes of a [`Correlator`].
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long, in nanoseconds of event time, events wait for what belongs to them.
+    pub timeout_ns: u64,
+    /// Most `dp_upcall`s that wait; past it the oldest gives way.
+    pub max_waiting: usize,
+    /// Most threads that are followed.
+    pub max_threads: usize,
+    /// Events are known to be lost, but not where: see [`Correlator::lost`], for good.
+    pub lossy: bool,
+    /// Batches of the same thread, before and after, that must show no sign of loss either for a
+    /// batch's operations to be joined.
+    pub neighbours: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout_ns: 10_000_000_000,
+            max_waiting: 65_536,
+            max_threads: 4_096,
+            lossy: false,
+            neighbours: 2,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Correlator {
+    config: Config,
+    waiting: WaitingUpcalls,
+    threads: HashMap<Tid, Thread, foldhash::fast::FixedState>,
+    spare: Vec<Batch>,
+    now: MonotonicNs,
+    swept: MonotonicNs,
+    /// When a loss was last reported or evident.
+    lost: Option<MonotonicNs>,
+    /// When a recirculated packet last came up: where packets pass the datapath more than once,
+    /// the same bytes are sent up more than once.
+    recirculated: Option<MonotonicNs>,
+}
+
+#[derive(Debug, Default)]
+struct Thread {
+    current: Batch,
+    /// Closed batches, oldest first, that wait for the ones after them.
+    held: VecDeque<Batch>,
+    /// Batches handed on since the last one in doubt, as many as matter.
+    clean: usize,
+    last: MonotonicNs,
+}
+
+impl Correlator {
+    /// An empty one.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            waiting: WaitingUpcalls::new(config.max_waiting),
+            threads: HashMap::default(),
+            spare: Vec::new(),
+            now: MonotonicNs::default(),
+            swept: MonotonicNs::default(),
+            lost: None,
+            recirculated: None,
+        }
+    }
+
+    /// Takes the next event.
+    pub fn push(&mut self, event: &Event<'_>, sink: &mut impl Sink) {
+        self.advance(event.head.ts, sink);
+        let head = event.head;
+        match event.body {
+            EventBody::DpUpcall { datapath, port, packet, .. } => {
+                if let Some(evicted) = self.waiting.insert(head, datapath, port, &packet) {
+                    let reason = UnmatchedReason::Evicted;
+                    sink.unmatched(&Unmatched {
+                        kind: EventKind::DpUpcall,
+                        head: evicted.head,
+                        reason,
+                    });
+                }
+            }
+            EventBody::RecvUpcall { datapath, in_port, packet, key } => {
+                let lossy = self.lossy();
+                let recirculated = FlowKey::new(key).recirc_id().is_some_and(|id| id != 0);
+                if recirculated {
+                    self.recirculated = Some(self.now);
+                }
+                // With losses, a recirculated packet may find the `dp_upcall` of its first pass.
+                let kernel = if lossy && recirculated {
+                    KernelJoin::Ambiguous
+                } else {
+                    match self.waiting.take(datapath, in_port, &packet, lossy) {
+                        Found::One(side) => KernelJoin::Joined(side),
+                        Found::Several => KernelJoin::Ambiguous,
+                        Found::Nothing => KernelJoin::NotSeen,
+                    }
+                };
+                let thread = self.thread(head, sink);
+                if !thread.current.takes_members() {
+                    self.close_batch(head.tid, Close::Next, sink);
+                }
+                let thread = self.thread(head, sink);
+                thread.current.recv(head, datapath, in_port, &packet, &key, kernel);
+            }
+            EventBody::FlowPut if head.comm.is_revalidator() => {
+                let reason = UnmatchedReason::Revalidator;
+                sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
+            }
+            EventBody::FlowPut => self.thread(head, sink).current.flow_put(head, sink),
+            EventBody::FlowExecute { packet } => {
+                let lossy = self.lossy();
+                self.thread(head, sink).current.flow_execute(head, &packet, lossy, sink);
+            }
+            EventBody::PacketExecute => self.thread(head, sink).current.packet_execute(head, sink),
+        }
+    }
+
+    /// Notes that the source lost events just now: whatever is being put together may lack some.
+    /// For the timeout's length from now on, anything unusual counts as a sign of loss, and a
+    /// packet that may have been sent up twice is not joined.
+    pub fn lost(&mut self) {
+        self.lost = Some(self.now);
+        for thread in self.threads.values_mut() {
+            thread.current.add_doubt(Doubt::Lossy);
+        }
+    }
+
+    fn lossy(&self) -> bool {
+        self.config.lossy || self.recently(self.lost)
+    }
+
+    fn recently(&self, when: Option<MonotonicNs>) -> bool {
+        when.is_some_and(|when| self.now.0.abs_diff(when.0) <= self.config.timeout_ns)
+    }
+
+    /// Hands on everything that is left.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
+        self.close_threads(Close::Ended, |_| true, sink);
+        while let Some(Expired { head, contested }) = self.waiting.pop_oldest() {
+            let waited = self.now.since(head.ts).unsigned_abs();
+            let reason = match contested {
+                true => UnmatchedReason::Ambiguous,
+                false if waited > self.config.timeout_ns => UnmatchedReason::NeverReceived,
+                false => UnmatchedReason::Ended,
+            };
+            sink.unmatched(&Unmatched { kind: EventKind::DpUpcall, head, reason });
+        }
+    }
+
+    /// Moves time on. A step back of more than the timeout is a clock that was reset (or an event
+    /// with an absurd time before): time starts anew there.
+    fn advance(&mut self, ts: MonotonicNs, sink: &mut impl Sink) {
+        let timeout = self.config.timeout_ns;
+        if ts > self.now || self.now.0.abs_diff(ts.0) > timeout {
+            self.now = ts;
+        }
+        let now = self.now;
+        let over = |ts: MonotonicNs| now.0.abs_diff(ts.0) > timeout;
+        while let Some(Expired { head, contested }) = self.waiting.pop_expired(over) {
+            let reason =
+                if contested { UnmatchedReason::Ambiguous } else { UnmatchedReason::NeverReceived };
+            sink.unmatched(&Unmatched { kind: EventKind::DpUpcall, head, reason });
+        }
+        // Threads are few, but not so few as to look at all of them for every event.
+        if now.0.abs_diff(self.swept.0) > timeout / 4 {
+            self.swept = now;
+            self.close_threads(Close::TimedOut, |thread| over(thread.last), sink);
+        }
+    }
+
+    fn thread(&mut self, head: EventHead, sink: &mut impl Sink) -> &mut Thread {
+        if self.threads.len() >= self.config.max_threads && !self.threads.contains_key(&head.tid) {
+            self.close_threads(Close::TimedOut, |_| true, sink);
+        }
+        let (spare, clean) = (&mut self.spare, self.config.neighbours);
+        let thread = self.threads.entry(head.tid).or_insert_with(|| {
+            let mut current = spare.pop().unwrap_or_default();
+            current.reset(true);
+            Thread { current, clean, ..Thread::default() }
+        });
+        thread.last = head.ts;
+        thread
+    }
+
+    fn close_threads(
+        &mut self,
+        close: Close,
+        which: impl Fn(&Thread) -> bool,
+        sink: &mut impl Sink,
+    ) {
+        let mut tids: Vec<Tid> =
+            self.threads.iter().filter(|(_, thread)| which(thread)).map(|(tid, _)| *tid).collect();
+        tids.sort_unstable();
+        for tid in tids {
+            self.close_batch(tid, close, sink);
+            if let Some(thread) = self.threads.remove(&tid) {
+                self.spare.push(thread.current);
+            }
+        }
+    }
+
+    /// Closes the thread's current batch, and hands on those that can be judged now.
+    fn close_batch(&mut self, tid: Tid, close: Close, sink: &mut impl Sink) {
+        let (lossy, recirculating) = (self.lossy(), self.recently(self.recirculated));
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let neighbours = self.config.neighbours;
+        let suspicious = if lossy { Doubt::Unusual } else { Doubt::Lossy };
+        let mut batch =
+            std::mem::replace(&mut thread.current, self.spare.pop().unwrap_or_default());
+        thread.current.reset(false);
+        batch.close(close, sink);
+        if batch.doubt() == Doubt::Lossy {
+            self.lost = Some(self.now);
+        }
+        thread.held.push_back(batch);
+        let keep = if close == Close::Next { neighbours } else { 0 };
+        while thread.held.len() > keep {
+            let doubtful = |batch: &Batch| batch.doubt() >= suspicious;
+            let around = thread.held.iter().take(neighbours + 1).any(doubtful);
+            let Some(mut batch) = thread.held.pop_front() else { break };
+            let trust = match !around && thread.clean >= neighbours {
+                true => Trust::All,
+                false if lossy && recirculating => Trust::Nothing,
+                false => Trust::Packets,
+            };
+            batch.emit(trust, sink);
+            thread.clean = if doubtful(&batch) { 0 } else { (thread.clean + 1).min(neighbours) };
+            self.spare.push(batch);
+        }
+    }
+}

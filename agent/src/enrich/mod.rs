@@ -2,3 +2,8 @@
 
 pub mod flow_key;
 pub mod headers;
+mod mac;
+
+pub use flow_key::FlowKey;
+pub use headers::Headers;
+pub use mac::Mac;

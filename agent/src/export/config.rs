@@ -277,5 +277,4 @@ fn positive<T: Default + PartialEq>(
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

@@ -78,5 +78,4 @@ impl<T: Transport> Delivery<T> {
 }
 
 #[cfg(test)]
-#[path = "delivery_tests.rs"]
 mod tests;

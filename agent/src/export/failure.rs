@@ -294,5 +294,4 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 }
 
 #[cfg(test)]
-#[path = "failure_tests.rs"]
 mod tests;

@@ -155,5 +155,4 @@ fn cut_back(file: &mut File, len: u64) {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

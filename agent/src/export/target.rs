@@ -26,7 +26,10 @@ pub(crate) fn parse(text: &str, insecure: bool) -> Result<Uri, Invalid> {
     };
     let uri: Uri = whole.parse().map_err(|_| no_endpoint())?;
     let authority = uri.authority().ok_or_else(no_endpoint)?;
-    if authority.host().is_empty() || authority.as_str().ends_with(':') {
+    let host = authority.host();
+    // What follows the host must be a port; http::Uri takes ":" and ":99999" as well.
+    let port_is_none = authority.port_u16().is_none() && authority.as_str() != host;
+    if host.is_empty() || port_is_none {
         return Err(no_endpoint());
     }
     match uri.path_and_query().map(PathAndQuery::as_str) {

@@ -1,40 +1,137 @@
-//! Upcalls become spans.
+//! Upcalls become traces: spans with ids, names, times and attributes, encoded as OTLP.
+//!
+//! A [`Tracer`] turns one [`Upcall`] after the other into spans in a [`SpanBatch`]; an
+//! [`Envelope`] makes the batch a request:
+//!
+//! ```
+//! use upspan::event::{Comm, EventHead, FlowKeyBytes, InPort, MonotonicNs, Packet};
+//! use upspan::ports::Ports;
+//! use upspan::trace::{Envelope, Resource, SpanBatch, Tracer, TracerConfig};
+//! use upspan::upcall::{BatchPlace, Missing, Upcall};
+//!
+//! let mut ports = Ports::default();
+//! let upcall = Upcall {
+//!     datapath: ports.datapath(b"ovs-system").expect("the first datapath"),
+//!     in_port: InPort::Any,
+//!     kernel: None,
+//!     recv: EventHead { ts: MonotonicNs(7), comm: Comm::from_bytes(b"handler1"), ..EventHead::default() },
+//!     packet: Packet { len: 42, bytes: &[] },
+//!     key: FlowKeyBytes::default(),
+//!     translated: None,
+//!     flow_put: None,
+//!     flow_execute: None,
+//!     packet_execute: None,
+//!     batch: BatchPlace { size: 1, index: 0 },
+//!     missing: Missing::default(),
+//! };
+//! let mut tracer = Tracer::new(TracerConfig::default());
+//! let mut batch = SpanBatch::default();
+//! let traced = tracer.trace(&upcall, &ports, &mut batch).expect("every upcall is sampled");
+//! assert_eq!(traced.spans, 1);
+//!
+//! let envelope = Envelope::new(&Resource::from_env(None, |_| None)?);
+//! let request = envelope.request(&batch.take());
+//! assert!(!request.is_empty());
+//! # Ok::<(), upspan::trace::ResourceError>(())
+//! ```
+//!
+//! docs/attributes.md describes the result.
 
-use bytes::{BufMut, Bytes, BytesMut};
+mod attributes;
+mod batch;
+mod clock;
+mod envelope;
+mod ids;
+pub mod names;
+mod resource;
+mod sampler;
+#[cfg(test)]
+mod tests;
+mod upcall_spans;
+mod wire;
 
-/// Spans in OTLP wire format.
-#[derive(Clone, Debug, Default)]
-pub struct EncodedSpans {
-    /// Consecutive `ScopeSpans.spans` fields (tag 2).
-    pub bytes: Bytes,
-    /// How many of them.
+use opentelemetry::trace::TraceId;
+
+pub use self::batch::{EncodedSpans, SpanBatch};
+pub use self::clock::TimeAnchor;
+pub use self::envelope::Envelope;
+pub use self::ids::IdGenerator;
+pub use self::resource::{
+    NODE_NAME_VARIABLE, RESOURCE_ATTRIBUTES_VARIABLE, Resource, ResourceError,
+    SERVICE_NAME_VARIABLE, host_name,
+};
+pub use self::sampler::{RatioSampler, SAMPLER_ARG_VARIABLE, SAMPLER_VARIABLE, SamplerError};
+use self::upcall_spans::UpcallSpans;
+use crate::ports::Ports;
+use crate::upcall::Upcall;
+
+/// What a [`Tracer`] is made of.
+#[derive(Clone, Debug)]
+pub struct TracerConfig {
+    /// Where ids come from.
+    pub ids: IdGenerator,
+    /// Wall-clock time of the events.
+    pub anchor: TimeAnchor,
+    /// Which upcalls become traces.
+    pub sampler: RatioSampler,
+}
+
+impl Default for TracerConfig {
+    /// Random ids, monotonic time taken as Unix time, every upcall.
+    fn default() -> Self {
+        Self {
+            ids: IdGenerator::random(),
+            anchor: TimeAnchor::default(),
+            sampler: RatioSampler::default(),
+        }
+    }
+}
+
+/// Makes a trace of every upcall that is sampled.
+#[derive(Clone, Debug)]
+pub struct Tracer {
+    ids: IdGenerator,
+    anchor: TimeAnchor,
+    sampler: RatioSampler,
+}
+
+/// The trace that an upcall became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// Its id.
+    pub trace_id: TraceId,
+    /// How many spans were added to the batch: the root and one per phase.
     pub spans: usize,
 }
 
-/// What surrounds the spans of a request: resource and scope.
-#[derive(Clone, Debug, Default)]
-pub struct Envelope;
-
-impl Envelope {
-    /// The whole `ExportTraceServiceRequest`.
+impl Tracer {
+    /// A tracer of these parts.
     #[must_use]
-    pub fn request(&self, spans: &EncodedSpans) -> Bytes {
-        let mut scope = BytesMut::new();
-        field(&mut scope, 2, &spans.bytes);
-        let mut request = BytesMut::new();
-        field(&mut request, 1, &scope);
-        request.freeze()
+    pub fn new(config: TracerConfig) -> Self {
+        let TracerConfig { ids, anchor, sampler } = config;
+        Self { ids, anchor, sampler }
     }
 
-    /// Bytes that [`Envelope::request`] adds to those of the spans, at most.
-    #[must_use]
-    pub fn overhead_bytes(&self) -> usize {
-        16
+    /// Goes on with another anchor: the clocks were measured again, or a recording starts over.
+    pub fn set_anchor(&mut self, anchor: TimeAnchor) {
+        self.anchor = anchor;
     }
-}
 
-fn field(out: &mut BytesMut, tag: u8, body: &[u8]) {
-    out.put_u8(tag << 3 | 2);
-    prost::encoding::encode_varint(body.len() as u64, out);
-    out.put_slice(body);
+    /// Appends the spans of an upcall to `out`, its root first; `None`, and nothing appended, where
+    /// it is not sampled.
+    pub fn trace(
+        &mut self,
+        upcall: &Upcall<'_>,
+        ports: &Ports,
+        out: &mut SpanBatch,
+    ) -> Option<Traced> {
+        let trace_id = self.ids.trace_id();
+        if !self.sampler.samples(trace_id) {
+            return None;
+        }
+        out.start_trace();
+        let spans =
+            UpcallSpans::new(upcall).encode(trace_id, &mut self.ids, self.anchor, ports, out);
+        Some(Traced { trace_id, spans })
+    }
 }

@@ -5,6 +5,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, span};
 use serde_json::json;
 
 use super::*;
+use crate::trace::Resource;
 
 fn spans(all: &[Span]) -> EncodedSpans {
     let mut bytes = BytesMut::new();
@@ -13,6 +14,10 @@ fn spans(all: &[Span]) -> EncodedSpans {
         span.encode_length_delimited(&mut bytes).unwrap();
     }
     EncodedSpans { bytes: bytes.freeze(), spans: all.len() }
+}
+
+fn envelope() -> Envelope {
+    Envelope::new(&Resource::from_env(None, |_| None).unwrap())
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -51,7 +56,7 @@ fn span() -> Span {
 }
 
 fn write(path: &Path, batches: &[EncodedSpans]) -> (FileOutput, Vec<Result<(), OutputError>>) {
-    let mut output = FileOutput::create(path, Envelope::default()).unwrap();
+    let mut output = FileOutput::create(path, envelope()).unwrap();
     let results = batches.iter().map(|batch| output.write(batch)).collect();
     (output, results)
 }
@@ -124,6 +129,6 @@ fn what_is_no_otlp_is_an_error_and_leaves_no_line() {
 
 #[test]
 fn a_place_that_is_none_is_said() {
-    let error = FileOutput::create(Path::new("/nonexistent/x"), Envelope::default()).unwrap_err();
+    let error = FileOutput::create(Path::new("/nonexistent/x"), envelope()).unwrap_err();
     assert!(error.to_string().starts_with("cannot create /nonexistent/x: No such file"), "{error}");
 }

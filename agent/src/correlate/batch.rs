@@ -1,0 +1,425 @@
+//! One handler thread's batch: its upcalls, and the operations that followed them.
+//!
+//! vswitchd reads up to 64 upcalls, then encodes their operations in order, `put? execute?` for
+//! each, and sends them to the kernel in chunks of at most 50 operations; the kernel executes the
+//! packets of a chunk in order, in the same thread, before the thread goes on (`recv_upcalls`,
+//! `handle_upcalls` in ofproto/ofproto-dpif-upcall.c; `dpif_netlink_operate_chunks` in
+//! lib/dpif-netlink.c of Open vSwitch).
+
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Packet};
+use crate::ports::DatapathId;
+use crate::upcall::{
+    BatchPlace, KernelSide, Missing, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
+};
+
+/// `UPCALL_MAX_BATCH` of ofproto/ofproto-dpif-upcall.c: a longer run lost what parted two batches.
+const UPCALL_MAX_BATCH: usize = 64;
+/// A run is cut here, so that it stays bounded whatever comes.
+const MAX_MEMBERS: usize = 1024;
+/// Most operations that wait for the kernel, likewise.
+const MAX_OPERATIONS: usize = 1024;
+
+/// The `recv_upcall` side of an upcall while its batch is being put together. Its buffers are
+/// reused by later ones.
+#[derive(Debug, Default)]
+struct Member {
+    recv: EventHead,
+    datapath: DatapathId,
+    in_port: Option<InPort>,
+    packet_len: u32,
+    packet: Vec<u8>,
+    key_len: u32,
+    key: Vec<u8>,
+    kernel: KernelJoin,
+    flow_put: Option<EventHead>,
+    flow_execute: Option<EventHead>,
+    packet_execute: Option<EventHead>,
+    /// Events that are known to be missing, and why.
+    missing: Missing,
+}
+
+/// What is known of an upcall's `dp_upcall`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum KernelJoin {
+    Joined(KernelSide),
+    Ambiguous,
+    #[default]
+    NotSeen,
+}
+
+/// How far a batch's operations can be trusted to belong to its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// Everything fits.
+    #[default]
+    None,
+    /// Something is unusual, which is evidence of a loss where events are known to be lost.
+    Unusual,
+    /// Events are certainly missing.
+    Lossy,
+}
+
+/// Which of a batch's joins are certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// All of them.
+    All,
+    /// Those by the bytes of the packet.
+    Packets,
+    /// None: the same packet may have come twice.
+    Nothing,
+}
+
+/// Why a batch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The thread went on to its next batch.
+    Next,
+    /// The thread fell silent.
+    TimedOut,
+    /// The recording or capture ended.
+    Ended,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    members: Vec<Member>,
+    /// Members in use; the rest of `members` are spare buffers.
+    len: usize,
+    /// First member that no operation has gone past.
+    cursor: usize,
+    first_operation: Option<EventHead>,
+    /// Puts since the last execute: which members they belong to, the next execute tells.
+    puts: Vec<EventHead>,
+    /// Executes of the open chunk, by member.
+    executes: Vec<Option<usize>>,
+    /// Packet executes of the open chunk.
+    packet_executes: Vec<EventHead>,
+    doubt: Doubt,
+    /// Whether an execute was joined yet: one before that may be of an earlier batch.
+    joined: bool,
+    /// The thread's first batch: capture may have begun within it.
+    first_of_thread: bool,
+    close: Option<Close>,
+}
+
+impl Batch {
+    /// Empties it for reuse.
+    pub(super) fn reset(&mut self, first_of_thread: bool) {
+        self.len = 0;
+        self.cursor = 0;
+        self.first_operation = None;
+        self.puts.clear();
+        self.executes.clear();
+        self.packet_executes.clear();
+        self.doubt = Doubt::None;
+        self.joined = false;
+        self.first_of_thread = first_of_thread;
+        self.close = None;
+    }
+
+    /// Whether the next `recv_upcall` belongs to this batch.
+    pub(super) fn takes_members(&self) -> bool {
+        self.first_operation.is_none() && self.len < MAX_MEMBERS
+    }
+
+    pub(super) fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
+    pub(super) fn add_doubt(&mut self, doubt: Doubt) {
+        self.doubt = self.doubt.max(doubt);
+    }
+
+    /// A `recv_upcall`.
+    pub(super) fn recv(
+        &mut self,
+        head: EventHead,
+        datapath: DatapathId,
+        in_port: InPort,
+        packet: &Packet<'_>,
+        key: &FlowKeyBytes<'_>,
+        kernel: KernelJoin,
+    ) {
+        if self.len == self.members.len() {
+            self.members.push(Member::default());
+        }
+        let member = &mut self.members[self.len];
+        self.len += 1;
+        member.recv = head;
+        member.datapath = datapath;
+        member.in_port = Some(in_port);
+        member.packet_len = packet.len;
+        member.packet.clear();
+        member.packet.extend_from_slice(packet.bytes);
+        member.key_len = key.len;
+        member.key.clear();
+        member.key.extend_from_slice(key.bytes);
+        member.kernel = kernel;
+        member.flow_put = None;
+        member.flow_execute = None;
+        member.packet_execute = None;
+        member.missing = Missing::default();
+        if self.len > UPCALL_MAX_BATCH {
+            self.doubt = self.doubt.max(Doubt::Lossy);
+        }
+    }
+
+    /// An `op_flow_put`.
+    pub(super) fn flow_put(&mut self, head: EventHead, sink: &mut impl Sink) {
+        self.operation(head, sink);
+        if self.puts.len() == MAX_OPERATIONS {
+            self.give_up_puts(UnmatchedReason::Evicted, sink);
+        }
+        self.puts.push(head);
+    }
+
+    /// An `op_flow_execute`.
+    pub(super) fn flow_execute(
+        &mut self,
+        head: EventHead,
+        packet: &Packet<'_>,
+        lossy: bool,
+        sink: &mut impl Sink,
+    ) {
+        self.operation(head, sink);
+        let own_put = self.puts.pop();
+        let found = self.find_member(packet, lossy);
+        let place = match found {
+            Ok(place) => {
+                self.assign_puts(place, sink);
+                self.joined = true;
+                self.cursor = place + 1;
+                let member = &mut self.members[place];
+                member.flow_put = own_put;
+                member.flow_execute = Some(head);
+                Some(place)
+            }
+            Err(reason) => {
+                if self.joined || !self.first_of_thread {
+                    self.doubt = self.doubt.max(Doubt::Unusual);
+                }
+                sink.unmatched(&Unmatched { kind: EventKind::OpFlowExecute, head, reason });
+                if let Some(head) = own_put {
+                    sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
+                }
+                None
+            }
+        };
+        if self.executes.len() == MAX_OPERATIONS {
+            self.close_chunk(Close::Next, sink);
+        }
+        self.executes.push(place);
+    }
+
+    /// An `ovs_pkt_exec`.
+    pub(super) fn packet_execute(&mut self, head: EventHead, sink: &mut impl Sink) {
+        self.first_operation.get_or_insert(head);
+        if self.executes.len() == self.packet_executes.len() {
+            let reason = UnmatchedReason::NoUpcall;
+            sink.unmatched(&Unmatched { kind: EventKind::OvsPktExec, head, reason });
+            if !self.executes.is_empty() {
+                self.give_up_chunk(sink);
+            }
+            if self.len > 0 {
+                self.doubt = Doubt::Lossy;
+            }
+            return;
+        }
+        self.packet_executes.push(head);
+    }
+
+    /// The member whose packet this is: the first one that operations have not gone past.
+    fn find_member(&self, packet: &Packet<'_>, lossy: bool) -> Result<usize, UnmatchedReason> {
+        let is_it = |member: &Member| {
+            member.packet_len == packet.len && {
+                let common = member.packet.len().min(packet.bytes.len());
+                member.packet[..common] == packet.bytes[..common]
+            }
+        };
+        let rest = &self.members[self.cursor..self.len];
+        let place = rest.iter().position(is_it).ok_or(UnmatchedReason::NoUpcall)?;
+        // With skipped members that look the same, it may be a later one's whose own was lost.
+        if lossy && place > 0 && rest[place + 1..].iter().any(is_it) {
+            return Err(UnmatchedReason::Ambiguous);
+        }
+        Ok(self.cursor + place)
+    }
+
+    fn operation(&mut self, head: EventHead, sink: &mut impl Sink) {
+        self.first_operation.get_or_insert(head);
+        if !self.packet_executes.is_empty() {
+            self.close_chunk(Close::Next, sink);
+        }
+    }
+
+    /// Puts before the one that belongs to the execute of member `place` belong to the members
+    /// between the last execute and that one, which have no execute: their flows drop packets.
+    fn assign_puts(&mut self, place: usize, sink: &mut impl Sink) {
+        let between = self.cursor..place;
+        if !between.is_empty() {
+            self.doubt = self.doubt.max(Doubt::Unusual);
+        }
+        if self.puts.len() == between.len() {
+            for (member, put) in self.members[between].iter_mut().zip(self.puts.drain(..)) {
+                member.flow_put = Some(put);
+            }
+        } else {
+            self.give_up_puts(UnmatchedReason::Ambiguous, sink);
+        }
+    }
+
+    fn give_up_puts(&mut self, reason: UnmatchedReason, sink: &mut impl Sink) {
+        for head in self.puts.drain(..) {
+            self.doubt = self.doubt.max(Doubt::Unusual);
+            sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
+        }
+    }
+
+    /// The thread went on: the kernel has executed what the chunk holds, in order. Where the
+    /// numbers differ, events were lost, and which ones cannot be told.
+    fn close_chunk(&mut self, close: Close, sink: &mut impl Sink) {
+        let (sent, done) = (self.executes.len(), self.packet_executes.len());
+        let cut = close == Close::Ended && self.doubt != Doubt::Lossy;
+        if sent > done {
+            self.doubt = self.doubt.max(Doubt::Unusual);
+        }
+        if sent == done || (cut && done < sent) {
+            for (place, head) in self.executes.iter().zip(&self.packet_executes) {
+                match place {
+                    Some(place) => self.members[*place].packet_execute = Some(*head),
+                    None => sink.unmatched(&Unmatched {
+                        kind: EventKind::OvsPktExec,
+                        head: *head,
+                        reason: UnmatchedReason::NoUpcall,
+                    }),
+                }
+            }
+            let reason =
+                if close == Close::Ended { MissingReason::Ended } else { MissingReason::NotSeen };
+            for place in self.executes.drain(..).skip(done).flatten() {
+                self.members[place].missing.set(EventKind::OvsPktExec, reason);
+            }
+            self.packet_executes.clear();
+        } else if done == 0 && close == Close::TimedOut {
+            for place in self.executes.drain(..).flatten() {
+                self.members[place].missing.set(EventKind::OvsPktExec, MissingReason::TimedOut);
+            }
+        } else {
+            self.give_up_chunk(sink);
+        }
+    }
+
+    fn give_up_chunk(&mut self, sink: &mut impl Sink) {
+        self.doubt = Doubt::Lossy;
+        let reason = if self.packet_executes.is_empty() {
+            MissingReason::NotSeen
+        } else {
+            MissingReason::Ambiguous
+        };
+        for place in self.executes.drain(..).flatten() {
+            self.members[place].missing.set(EventKind::OvsPktExec, reason);
+        }
+        for head in self.packet_executes.drain(..) {
+            let reason = UnmatchedReason::Ambiguous;
+            sink.unmatched(&Unmatched { kind: EventKind::OvsPktExec, head, reason });
+        }
+    }
+
+    /// No more events come.
+    pub(super) fn close(&mut self, close: Close, sink: &mut impl Sink) {
+        if self.close.is_some() {
+            return;
+        }
+        self.close_chunk(close, sink);
+        let rest = self.cursor..self.len;
+        // A member without any operation at the end of a capture may have had some after it.
+        if self.puts.len() == rest.len() || (close == Close::Ended && self.puts.len() <= rest.len())
+        {
+            for (member, put) in self.members[rest.clone()].iter_mut().zip(self.puts.drain(..)) {
+                member.flow_put = Some(put);
+            }
+        } else {
+            let reason = match rest.is_empty() {
+                true => UnmatchedReason::NoUpcall,
+                false => UnmatchedReason::Ambiguous,
+            };
+            self.give_up_puts(reason, sink);
+        }
+        if !rest.is_empty() {
+            self.doubt = self.doubt.max(Doubt::Unusual);
+        }
+        self.close = Some(close);
+    }
+
+    /// Hands everything on, but for the joins that are not to be trusted: they are given up.
+    pub(super) fn emit(&mut self, trust: Trust, sink: &mut impl Sink) {
+        let close = self.close.unwrap_or(Close::Ended);
+        let size = u32::try_from(self.len).unwrap_or(u32::MAX);
+        for place in 0..self.len {
+            let next = self.members[..self.len].get(place + 1).map(|next| next.recv);
+            let member = &mut self.members[place];
+            member.give_up_operations(trust, sink);
+            let upcall = Upcall {
+                datapath: member.datapath,
+                in_port: member.in_port.unwrap_or(InPort::Any),
+                kernel: match member.kernel {
+                    KernelJoin::Joined(side) => Some(side),
+                    KernelJoin::Ambiguous | KernelJoin::NotSeen => None,
+                },
+                recv: member.recv,
+                packet: Packet { len: member.packet_len, bytes: &member.packet },
+                key: FlowKeyBytes { len: member.key_len, bytes: &member.key },
+                translated: next.or(self.first_operation).filter(|_| trust == Trust::All),
+                flow_put: member.flow_put,
+                flow_execute: member.flow_execute,
+                packet_execute: member.packet_execute,
+                batch: BatchPlace { size, index: u32::try_from(place).unwrap_or(u32::MAX) },
+                missing: member.missing(close),
+            };
+            sink.upcall(&upcall);
+        }
+        self.len = 0;
+    }
+}
+
+impl Member {
+    fn give_up_operations(&mut self, trust: Trust, sink: &mut impl Sink) {
+        let (by_order, by_packet) = (trust != Trust::All, trust == Trust::Nothing);
+        for (kind, join, give_up) in [
+            (EventKind::OpFlowPut, &mut self.flow_put, by_order),
+            (EventKind::OpFlowExecute, &mut self.flow_execute, by_packet),
+            (EventKind::OvsPktExec, &mut self.packet_execute, by_order),
+        ] {
+            if let Some(head) = join.take_if(|_| give_up) {
+                let reason = UnmatchedReason::Ambiguous;
+                sink.unmatched(&Unmatched { kind, head, reason });
+                self.missing.set(kind, MissingReason::Ambiguous);
+            }
+        }
+    }
+
+    fn missing(&self, close: Close) -> Missing {
+        let mut missing = self.missing;
+        match self.kernel {
+            KernelJoin::Joined(_) => {}
+            KernelJoin::Ambiguous => missing.set(EventKind::DpUpcall, MissingReason::Ambiguous),
+            KernelJoin::NotSeen => missing.set(EventKind::DpUpcall, MissingReason::NotSeen),
+        }
+        let absent = match close {
+            Close::Next => MissingReason::NotSeen,
+            Close::TimedOut => MissingReason::TimedOut,
+            Close::Ended => MissingReason::Ended,
+        };
+        let unexplained = |kind| missing.reason(kind).is_none();
+        if self.flow_execute.is_some() {
+            if self.packet_execute.is_none() && unexplained(EventKind::OvsPktExec) {
+                missing.set(EventKind::OvsPktExec, absent);
+            }
+        } else if self.flow_put.is_none() && unexplained(EventKind::OpFlowExecute) {
+            missing.set(EventKind::OpFlowExecute, absent);
+        }
+        missing
+    }
+}

@@ -1,0 +1,147 @@
+//! Counts per kind of event.
+
+use std::collections::BTreeMap;
+use std::ops::{Index, IndexMut};
+
+use serde::{Serialize, Serializer};
+
+use crate::event::{EventKind, Unusable};
+
+/// One value for each kind of event. It serialises as a map, in the order in which an upcall's
+/// events happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerKind<T>([T; EventKind::ALL.len()]);
+
+impl<T> PerKind<T> {
+    /// The value that `of` gives for each kind.
+    pub(super) fn from_fn(of: impl FnMut(EventKind) -> T) -> Self {
+        Self(EventKind::ALL.map(of))
+    }
+
+    /// The kinds and their values, in the order in which an upcall's events happen.
+    pub fn iter(&self) -> impl Iterator<Item = (EventKind, &T)> {
+        const ORDER: [EventKind; EventKind::ALL.len()] = [
+            EventKind::DpUpcall,
+            EventKind::RecvUpcall,
+            EventKind::OpFlowPut,
+            EventKind::OpFlowExecute,
+            EventKind::OvsPktExec,
+        ];
+        ORDER.into_iter().map(|kind| (kind, &self[kind]))
+    }
+}
+
+impl<T: Copy> PerKind<Option<T>> {
+    /// The kinds that have a value.
+    pub(super) fn known(&self) -> impl Iterator<Item = (EventKind, T)> {
+        self.iter().filter_map(|(kind, value)| Some((kind, (*value)?)))
+    }
+}
+
+impl<T: Copy + Serialize> PerKind<Option<T>> {
+    /// Serialises only the kinds that have a value; for serde's `serialize_with`.
+    pub(super) fn serialize_known<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.known())
+    }
+}
+
+impl<T> Index<EventKind> for PerKind<T> {
+    type Output = T;
+
+    fn index(&self, kind: EventKind) -> &T {
+        &self.0[kind.index()]
+    }
+}
+
+impl<T> IndexMut<EventKind> for PerKind<T> {
+    fn index_mut(&mut self, kind: EventKind) -> &mut T {
+        &mut self.0[kind.index()]
+    }
+}
+
+impl<T: Serialize> Serialize for PerKind<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// How many times something happened, per kind of event and reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Tally<R: Ord>(BTreeMap<EventKind, BTreeMap<R, u64>>);
+
+impl<R: Ord> Default for Tally<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R: Ord + Copy> Tally<R> {
+    pub(super) fn add(&mut self, kind: EventKind, reason: R) {
+        *self.0.entry(kind).or_default().entry(reason).or_default() += 1;
+    }
+
+    /// What was counted, by kind and then by reason.
+    pub fn iter(&self) -> impl Iterator<Item = (EventKind, R, u64)> + '_ {
+        self.0.iter().flat_map(|(&kind, reasons)| {
+            reasons.iter().map(move |(&reason, &count)| (kind, reason, count))
+        })
+    }
+
+    /// The sum of all counts.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, _, count)| count).sum()
+    }
+}
+
+/// How many events of one kind a source gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KindCount {
+    /// Events that can be correlated.
+    pub valid: u64,
+    /// Events that were read: `valid` and the unusable ones, without those filtered out.
+    pub total: u64,
+    /// Events that the source says it lost; not part of `total`.
+    pub miss: u64,
+}
+
+/// What a source gave: whoever reads it counts each record here, once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    pub(super) kinds: PerKind<KindCount>,
+    pub(super) unusable: Tally<Unusable>,
+    pub(super) filtered: PerKind<u64>,
+    pub(super) malformed_lines: u64,
+}
+
+impl EventCounts {
+    /// An event that goes to the correlator.
+    pub fn usable(&mut self, kind: EventKind) {
+        self.kinds[kind].valid += 1;
+        self.kinds[kind].total += 1;
+    }
+
+    /// An event that says nothing that could be joined.
+    pub fn unusable(&mut self, kind: EventKind, reason: Unusable) {
+        self.kinds[kind].total += 1;
+        self.unusable.add(kind, reason);
+    }
+
+    /// An event that the user does not want; it goes neither to the correlator nor into
+    /// [`KindCount::total`], as with upcall_cost.py's `--handler-filter`.
+    pub fn filtered(&mut self, kind: EventKind) {
+        self.filtered[kind] += 1;
+    }
+
+    /// Events that the source says it lost.
+    pub fn lost(&mut self, kind: EventKind, count: u64) {
+        let miss = &mut self.kinds[kind].miss;
+        *miss = miss.saturating_add(count);
+    }
+
+    /// A line that could not be read.
+    pub fn malformed_line(&mut self) {
+        self.malformed_lines += 1;
+    }
+}

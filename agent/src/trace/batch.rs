@@ -1,0 +1,161 @@
+//! Spans on their way out: encoded one behind the other.
+
+use bytes::Bytes;
+use opentelemetry::trace::{SpanId, TraceId};
+
+use super::wire::{self, Attributes, Field};
+use crate::event::EventKind;
+
+/// `ScopeSpans.spans`.
+const SCOPE_SPANS_SPANS: Field = 2;
+
+const SPAN_TRACE_ID: Field = 1;
+const SPAN_SPAN_ID: Field = 2;
+const SPAN_PARENT_SPAN_ID: Field = 4;
+const SPAN_NAME: Field = 5;
+const SPAN_KIND: Field = 6;
+const SPAN_START_TIME: Field = 7;
+const SPAN_END_TIME: Field = 8;
+const SPAN_ATTRIBUTES: Field = 9;
+const SPAN_EVENTS: Field = 11;
+const SPAN_FLAGS: Field = 16;
+const EVENT_TIME: Field = 1;
+const EVENT_NAME: Field = 2;
+const EVENT_ATTRIBUTES: Field = 3;
+
+/// `SPAN_KIND_INTERNAL`: neither end of an upcall is a request of another service.
+const KIND_INTERNAL: u64 = 1;
+
+/// `Span.flags`. W3C's `sampled` (0x01), as only what is exported is encoded, and `random` (0x02),
+/// as all bits of a trace id are; and that the parent is known (0x100) not to be remote (0x200
+/// unset).
+const FLAGS: u32 = 0x01 | 0x02 | 0x100;
+
+/// Spans encoded as consecutive `ScopeSpans.spans` fields, ready to be wrapped by an
+/// [`Envelope`](super::Envelope). The buffer is reused: once it has grown to a batch's size, no
+/// span allocates.
+#[derive(Debug, Default)]
+pub struct SpanBatch {
+    buf: Vec<u8>,
+    spans: usize,
+    traces: usize,
+}
+
+impl SpanBatch {
+    /// An empty batch with room for this many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { buf: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Size in bytes of the spans; a request has [`Envelope::overhead_bytes`] more.
+    ///
+    /// [`Envelope::overhead_bytes`]: super::Envelope::overhead_bytes
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Number of spans.
+    #[must_use]
+    pub fn spans(&self) -> usize {
+        self.spans
+    }
+
+    /// Number of traces; all spans of a trace are in the same batch.
+    #[must_use]
+    pub fn traces(&self) -> usize {
+        self.traces
+    }
+
+    /// Whether it holds no span.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans == 0
+    }
+
+    /// Drops all spans, keeps the memory.
+    pub fn clear(&mut self) {
+        self.buf.clear();
+        (self.spans, self.traces) = (0, 0);
+    }
+
+    /// Hands out the spans without copying, and leaves an empty batch that has room for as many
+    /// bytes again.
+    #[must_use]
+    pub fn take(&mut self) -> EncodedSpans {
+        let full = std::mem::replace(self, Self::with_capacity(self.buf.len()));
+        EncodedSpans { bytes: full.buf.into(), spans: full.spans }
+    }
+
+    pub(super) fn start_trace(&mut self) {
+        self.traces += 1;
+    }
+
+    pub(super) fn push(&mut self, head: &SpanHead, body: impl FnOnce(&mut SpanBody<'_>)) {
+        self.spans += 1;
+        wire::message::<2>(&mut self.buf, SCOPE_SPANS_SPANS, |buf| {
+            wire::bytes(buf, SPAN_TRACE_ID, &head.trace_id.to_bytes());
+            wire::bytes(buf, SPAN_SPAN_ID, &head.span_id.to_bytes());
+            if let Some(parent) = head.parent {
+                wire::bytes(buf, SPAN_PARENT_SPAN_ID, &parent.to_bytes());
+            }
+            wire::string(buf, SPAN_NAME, head.name);
+            wire::varint(buf, SPAN_KIND, KIND_INTERNAL);
+            time(buf, SPAN_START_TIME, head.start_unix_ns);
+            time(buf, SPAN_END_TIME, head.end_unix_ns);
+            body(&mut SpanBody { buf });
+            wire::fixed32(buf, SPAN_FLAGS, FLAGS);
+        });
+    }
+}
+
+/// Zero is proto3's default, and a default is not written.
+fn time(buf: &mut Vec<u8>, field: Field, unix_ns: u64) {
+    if unix_ns != 0 {
+        wire::fixed64(buf, field, unix_ns);
+    }
+}
+
+/// Finished spans: the bytes of consecutive `ScopeSpans.spans` fields, and how many they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedSpans {
+    /// The fields, protobuf-encoded.
+    pub bytes: Bytes,
+    /// Number of spans in them.
+    pub spans: usize,
+}
+
+/// What every span has.
+pub(super) struct SpanHead {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent: Option<SpanId>,
+    pub(super) name: &'static str,
+    pub(super) start_unix_ns: u64,
+    pub(super) end_unix_ns: u64,
+}
+
+/// Takes what a span has besides its head: attributes first, then events.
+pub(super) struct SpanBody<'b> {
+    buf: &'b mut Vec<u8>,
+}
+
+impl SpanBody<'_> {
+    pub(super) fn attributes(&mut self) -> Attributes<'_> {
+        Attributes::new(self.buf, SPAN_ATTRIBUTES)
+    }
+
+    pub(super) fn event(
+        &mut self,
+        kind: EventKind,
+        unix_ns: u64,
+        attributes: impl FnOnce(&mut Attributes<'_>),
+    ) {
+        wire::message::<1>(self.buf, SPAN_EVENTS, |buf| {
+            time(buf, EVENT_TIME, unix_ns);
+            wire::string(buf, EVENT_NAME, kind.name());
+            attributes(&mut Attributes::new(buf, EVENT_ATTRIBUTES));
+        });
+    }
+}

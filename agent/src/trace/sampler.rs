@@ -1,0 +1,156 @@
+//! Which upcalls become traces.
+
+use opentelemetry::trace::TraceId;
+
+/// Name of the sampler: `OTEL_TRACES_SAMPLER` of the OpenTelemetry SDK configuration.
+pub const SAMPLER_VARIABLE: &str = "OTEL_TRACES_SAMPLER";
+/// The sampler's argument: `OTEL_TRACES_SAMPLER_ARG`.
+pub const SAMPLER_ARG_VARIABLE: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+/// Keeps a fixed share of traces, chosen by trace id: the specification's `TraceIdRatioBased`.
+///
+/// The decision depends on the id alone and is the one that the OpenTelemetry SDKs for Rust and Go
+/// make (the low 8 bytes, less their last bit, against the ratio of 2⁶³), so that several processes
+/// with one ratio agree on a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatioSampler {
+    /// Ids whose 63 bits are below this are kept; 2⁶³ keeps all.
+    bound: u64,
+}
+
+impl Default for RatioSampler {
+    fn default() -> Self {
+        Self::ALWAYS_ON
+    }
+}
+
+impl RatioSampler {
+    /// Keeps every trace.
+    pub const ALWAYS_ON: Self = Self { bound: 1 << 63 };
+    /// Keeps none.
+    pub const ALWAYS_OFF: Self = Self { bound: 0 };
+
+    /// Keeps this share of all traces, from 0.0 to 1.0.
+    ///
+    /// # Errors
+    /// [`SamplerError::Ratio`] for numbers outside of that range.
+    pub fn new(ratio: f64) -> Result<Self, SamplerError> {
+        if !(0.0..=1.0).contains(&ratio) {
+            return Err(SamplerError::Ratio(ratio.to_string()));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 2^63 by the check above"
+        )]
+        let bound = (ratio * (1_u64 << 63) as f64) as u64;
+        Ok(Self { bound })
+    }
+
+    /// The sampler that `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for, every trace
+    /// if they are unset or empty. `variable` looks one up.
+    ///
+    /// The `parentbased_…` ones are the same as those without: an upcall's root span has no parent
+    /// to decide for it.
+    ///
+    /// # Errors
+    /// A name or an argument that is not understood. The specification wants a warning and the
+    /// default then, rather than an end.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SamplerError> {
+        let set = |name| variable(name).filter(|value| !value.trim().is_empty());
+        let Some(name) = set(SAMPLER_VARIABLE) else {
+            return Ok(Self::ALWAYS_ON);
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "always_on" | "parentbased_always_on" => Ok(Self::ALWAYS_ON),
+            "always_off" | "parentbased_always_off" => Ok(Self::ALWAYS_OFF),
+            "traceidratio" | "parentbased_traceidratio" => {
+                let Some(ratio) = set(SAMPLER_ARG_VARIABLE) else {
+                    return Ok(Self::ALWAYS_ON);
+                };
+                Self::new(ratio.trim().parse().map_err(|_| SamplerError::Ratio(ratio))?)
+            }
+            _ => Err(SamplerError::Unknown(name)),
+        }
+    }
+
+    /// Whether the trace with this id is kept.
+    #[must_use]
+    pub fn samples(&self, trace_id: TraceId) -> bool {
+        let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.bound
+    }
+}
+
+/// Why there is no sampler.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SamplerError {
+    /// Not a number from 0 to 1.
+    #[error("the sampling ratio `{0}` is not a number from 0.0 (no trace) to 1.0 (every trace)")]
+    Ratio(String),
+    /// Not a sampler that exists here.
+    #[error(
+        "OTEL_TRACES_SAMPLER=`{0}` is not known here; use always_on, always_off or traceidratio, \
+         each with or without the prefix parentbased_"
+    )]
+    Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::ids::IdGenerator;
+
+    fn from_env(sampler: &str, argument: &str) -> Result<RatioSampler, SamplerError> {
+        RatioSampler::from_env(|name| match name {
+            SAMPLER_VARIABLE => Some(sampler.to_owned()),
+            SAMPLER_ARG_VARIABLE => Some(argument.to_owned()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn ratio_is_validated() {
+        for wrong in [-0.1, 1.000_001, f64::NAN, f64::INFINITY] {
+            assert_eq!(RatioSampler::new(wrong), Err(SamplerError::Ratio(wrong.to_string())));
+        }
+        assert_eq!(RatioSampler::new(1.0), Ok(RatioSampler::ALWAYS_ON));
+        assert_eq!(RatioSampler::new(0.0), Ok(RatioSampler::ALWAYS_OFF));
+    }
+
+    #[test]
+    fn environment_names_the_sampler() {
+        assert_eq!(RatioSampler::from_env(|_| None), Ok(RatioSampler::ALWAYS_ON));
+        assert_eq!(from_env("", ""), Ok(RatioSampler::ALWAYS_ON));
+        assert_eq!(from_env("always_off", "1"), Ok(RatioSampler::ALWAYS_OFF));
+        assert_eq!(from_env("ParentBased_Always_On", ""), Ok(RatioSampler::ALWAYS_ON));
+        assert_eq!(from_env("traceidratio", ""), Ok(RatioSampler::ALWAYS_ON));
+        assert_eq!(from_env("parentbased_traceidratio", " 0.25 "), RatioSampler::new(0.25));
+        assert_eq!(from_env("traceidratio", "2"), Err(SamplerError::Ratio("2".to_owned())));
+        assert_eq!(from_env("traceidratio", "half"), Err(SamplerError::Ratio("half".to_owned())));
+        assert_eq!(from_env("xray", ""), Err(SamplerError::Unknown("xray".to_owned())));
+    }
+
+    #[test]
+    fn the_low_bytes_decide() {
+        let half = RatioSampler::new(0.5).expect("valid ratio");
+        assert!(half.samples(TraceId::from(0xffff_ffff_ffff_ffff_7fff_ffff_ffff_ffff)));
+        assert!(!half.samples(TraceId::from(0x0000_0000_0000_0000_8000_0000_0000_0000)));
+        assert!(RatioSampler::ALWAYS_ON.samples(TraceId::from(u128::MAX)));
+        assert!(!RatioSampler::ALWAYS_OFF.samples(TraceId::from(1 << 64)));
+    }
+
+    #[test]
+    fn a_smaller_ratio_keeps_a_subset_of_about_its_share() {
+        let mut ids = IdGenerator::seeded(1);
+        let ids: Vec<_> = (0..10_000).map(|_| ids.trace_id()).collect();
+        let kept = |ratio| {
+            let sampler = RatioSampler::new(ratio).expect("valid ratio");
+            ids.iter().filter(move |id| sampler.samples(**id)).collect::<Vec<_>>()
+        };
+        let (tenth, third) = (kept(0.1), kept(1.0 / 3.0));
+        assert!(tenth.iter().all(|id| third.contains(id)));
+        assert!((900..1_100).contains(&tenth.len()), "{}", tenth.len());
+        assert!((3_100..3_570).contains(&third.len()), "{}", third.len());
+    }
+}
