@@ -3,27 +3,35 @@
 use crate::correlate::{Config, Correlator};
 use crate::event::{Event, EventKind};
 use crate::ports::Ports;
-use crate::report::EventCounts;
+use crate::report::{EventCounts, Report};
 use crate::source::Record;
-use crate::source::recording::{Progress, Recording, RecordingError};
+use crate::source::input::Progress;
+use crate::source::recording::{Recording, RecordingError};
 use crate::upcall::{Sink, Unmatched, Upcall};
 
-/// Takes what a pipeline yields.
-pub trait Consumer: Sink {
-    /// The ports are known, or have changed. Comes before the events that need them.
-    fn ports(&mut self, ports: &Ports);
+/// Takes what a pipeline yields. The references are valid during the call only.
+pub trait Consumer {
     /// A usable event, before it is correlated.
-    fn event(&mut self, event: &Event<'_>);
+    fn event(&mut self, event: &Event<'_>, ports: &Ports);
+    /// See [`Sink::upcall`].
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports);
+    /// See [`Sink::unmatched`].
+    fn unmatched(&mut self, unmatched: &Unmatched);
 }
 
 /// Both take everything.
 #[derive(Debug)]
 pub struct Tee<A, B>(pub A, pub B);
 
-impl<A: Sink, B: Sink> Sink for Tee<A, B> {
-    fn upcall(&mut self, upcall: &Upcall<'_>) {
-        self.0.upcall(upcall);
-        self.1.upcall(upcall);
+impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
+    fn event(&mut self, event: &Event<'_>, ports: &Ports) {
+        self.0.event(event, ports);
+        self.1.event(event, ports);
+    }
+
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
+        self.0.upcall(upcall, ports);
+        self.1.upcall(upcall, ports);
     }
 
     fn unmatched(&mut self, unmatched: &Unmatched) {
@@ -32,15 +40,35 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
     }
 }
 
-impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
-    fn ports(&mut self, ports: &Ports) {
-        self.0.ports(ports);
-        self.1.ports(ports);
+impl Consumer for Report {
+    fn event(&mut self, event: &Event<'_>, _: &Ports) {
+        if event.kind() != EventKind::DpUpcall {
+            self.thread_event(&event.head);
+        }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
-        self.0.event(event);
-        self.1.event(event);
+    fn upcall(&mut self, upcall: &Upcall<'_>, _: &Ports) {
+        Sink::upcall(self, upcall);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        Sink::unmatched(self, unmatched);
+    }
+}
+
+/// A consumer, with the ports as they are known at the time.
+struct AtThisTime<'a, C> {
+    consumer: &'a mut C,
+    ports: &'a Ports,
+}
+
+impl<C: Consumer> Sink for AtThisTime<'_, C> {
+    fn upcall(&mut self, upcall: &Upcall<'_>) {
+        self.consumer.upcall(upcall, self.ports);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        self.consumer.unmatched(unmatched);
     }
 }
 
@@ -72,26 +100,28 @@ pub fn run(
             }
         }
         until_question -= 1;
-        match recording.next() {
-            Ok(Some(Record::Event(event))) => {
-                counts.usable(event.kind());
-                consumer.event(&event);
-                correlator.push(&event, consumer);
-            }
-            Ok(Some(Record::Unusable { kind, reason, .. })) => counts.unusable(kind, reason),
-            Ok(Some(Record::Lost { kind, count })) => {
-                counts.lost(kind, count);
-                correlator.lost();
-            }
-            Ok(Some(Record::PortsChanged)) => consumer.ports(recording.ports()),
+        let (record, ports) = match recording.next_with_ports() {
+            Ok(Some(next)) => next,
             Ok(None) => break,
             Err(error) => {
                 outcome = Err(error);
                 break;
             }
+        };
+        match record {
+            Record::Event(event) => {
+                counts.usable(event.kind());
+                consumer.event(&event, ports);
+                correlator.push(&event, &mut AtThisTime { consumer, ports });
+            }
+            Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
+            Record::Lost { kind, count } => {
+                counts.lost(kind, count);
+                correlator.lost();
+            }
         }
     }
-    correlator.finish(consumer);
+    correlator.finish(&mut AtThisTime { consumer, ports: recording.ports() });
     for kind in EventKind::ALL {
         counts.filtered(kind, recording.counts().of(kind).filtered);
     }

@@ -9,7 +9,7 @@ use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
 use crate::ports::Ports;
 use crate::trace::{SpanBatch, TimeAnchor, Tracer};
-use crate::upcall::{Sink, Unmatched, Upcall};
+use crate::upcall::{Unmatched, Upcall};
 
 /// Where batches go: to either or both.
 #[derive(Debug, Default)]
@@ -43,9 +43,8 @@ pub struct Outlet {
     filter: UpcallFilter,
     limits: BatchLimits,
     pace: Pace,
-    ports: Ports,
     batch: SpanBatch,
-    /// One trace, before it is known whether the batch has room for it.
+    /// When the oldest span in the batch came.
     batch_since: Option<Instant>,
     totals: OutletTotals,
     failure: Option<OutputError>,
@@ -67,7 +66,6 @@ impl Outlet {
             filter,
             limits,
             pace,
-            ports: Ports::default(),
             batch: SpanBatch::default(),
             batch_since: None,
             totals: OutletTotals::default(),
@@ -117,17 +115,19 @@ impl Outlet {
     }
 }
 
-impl Sink for Outlet {
-    fn upcall(&mut self, upcall: &Upcall<'_>) {
+impl Consumer for Outlet {
+    fn event(&mut self, _: &Event<'_>, _: &Ports) {}
+
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
         self.totals.upcalls += 1;
-        if !self.filter.passes(upcall, &self.ports) {
+        if !self.filter.passes(upcall, ports) {
             self.totals.filtered += 1;
             return;
         }
         if !self.pace.is_max() {
             self.pace.wait_for(upcall.last().ts);
         }
-        let Some(traced) = self.tracer.trace(upcall, &self.ports, &mut self.batch) else {
+        let Some(traced) = self.tracer.trace(upcall, ports, &mut self.batch) else {
             self.totals.not_sampled += 1;
             return;
         };
@@ -141,12 +141,4 @@ impl Sink for Outlet {
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}
-}
-
-impl Consumer for Outlet {
-    fn ports(&mut self, ports: &Ports) {
-        self.ports.clone_from(ports);
-    }
-
-    fn event(&mut self, _: &Event<'_>) {}
 }

@@ -145,10 +145,19 @@ impl Recording {
     /// If the system cannot read on; in strict mode, too, if the recording is at fault. After an
     /// error there are no more records.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, RecordingError> {
+        Ok(self.next_with_ports()?.map(|(record, _)| record))
+    }
+
+    /// As [`Recording::next`], with the ports as they are known by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recording::next`].
+    pub fn next_with_ports(&mut self) -> Result<Option<(Record<'_>, &Ports)>, RecordingError> {
         loop {
             if let Some((kind, count)) = self.take_loss() {
                 self.counts.kinds[kind].miss = self.counts.kinds[kind].miss.saturating_add(count);
-                return Ok(Some(Record::Lost { kind, count }));
+                return Ok(Some((Record::Lost { kind, count }, &self.ports)));
             }
             match self.step()? {
                 Step::Event => break,
@@ -161,7 +170,7 @@ impl Recording {
         let counts = &mut self.counts.kinds[self.event.kind()];
         counts.total += 1;
         counts.valid += u64::from(matches!(record, Record::Event(_)));
-        Ok(Some(record))
+        Ok(Some((record, &self.ports)))
     }
 
     fn take_loss(&mut self) -> Option<(EventKind, u64)> {
