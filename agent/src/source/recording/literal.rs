@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
         Self { text, at }
     }
 
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 

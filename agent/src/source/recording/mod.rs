@@ -48,6 +48,21 @@ pub struct Options {
 }
 
 /// Reads a recording: a lending iterator over its [`Record`]s, which borrow their bytes from it.
+///
+/// ```
+/// use upspan::source::Record;
+/// use upspan::source::recording::{Options, Recording};
+///
+/// let text = "dp_port_map = {'ovs-system': {'p1': 2}}\nevent_miss = {1: 23}\n";
+/// let mut recording = Recording::from_reader(text.as_bytes(), Options::default())?;
+/// while let Some(record) = recording.next()? {
+///     if let Record::Lost { kind, count } = record {
+///         assert_eq!((kind.name(), count), ("dp_upcall", 23));
+///     }
+/// }
+/// assert_eq!(recording.counts().sum().miss, 23);
+/// # Ok::<(), upspan::source::recording::RecordingError>(())
+/// ```
 pub struct Recording {
     lines: Lines,
     /// What messages call it.
@@ -144,6 +159,10 @@ impl Recording {
     ///
     /// If the system cannot read on; in strict mode, too, if the recording is at fault. After an
     /// error there are no more records.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "records borrow from the recording, which `Iterator` cannot say"
+    )]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, RecordingError> {
         Ok(self.next_with_ports()?.map(|(record, _)| record))
     }

@@ -7,13 +7,16 @@ use super::LineFault;
 use super::counts::LossCounts;
 use super::literal::Cursor;
 
+/// Ports of a datapath.
+type NamedPorts = Vec<(Vec<u8>, PortNo)>;
+
 /// Adds the ports of `{'datapath': {'port': number, ...}, ...}`; none of them, if one is at fault.
 pub(super) fn read_port_map(mut cursor: Cursor<'_>, ports: &mut Ports) -> Result<(), LineFault> {
-    let mut found: Vec<(Vec<u8>, Vec<(Vec<u8>, PortNo)>)> = Vec::new();
+    let mut found: Vec<(Vec<u8>, NamedPorts)> = Vec::new();
     cursor.dict(
         |cursor| Ok(cursor.string(&mut Vec::new())?.to_vec()),
         |cursor, datapath| {
-            let mut ports = Vec::new();
+            let mut ports = NamedPorts::new();
             cursor.dict(
                 |cursor| Ok(cursor.string(&mut Vec::new())?.to_vec()),
                 |cursor, name| {
