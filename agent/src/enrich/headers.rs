@@ -1,6 +1,22 @@
-//! Packet headers, by etherparse.
+//! Packet headers: etherparse down to the network layer, and the first bytes of the transport.
+//!
+//! A probe captures only so much of a packet, so every layer is taken as far as it is there.
+//! Transport headers are read from their first bytes rather than by etherparse, which wants them
+//! whole, stops at the first fragment (that one has ports) and knows no SCTP.
 
-use std::net::IpAddr;
+mod names;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use etherparse::{
+    ArpPacketSlice, EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxIpv4Slice,
+    LaxIpv6Slice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, ether_type, ip_number,
+};
+
+use crate::event::Packet;
 
 /// What the headers of a packet say, as far as it was captured. Of several VLAN tags the outer
 /// ones come first.
@@ -12,7 +28,8 @@ pub struct Headers {
     pub destination_mac: Option<[u8; 6]>,
     /// VLAN ids, outer first.
     pub vlans: [Option<u16>; 2],
-    /// EtherType of what follows the VLAN tags.
+    /// EtherType of what follows the VLAN tags; none for an IEEE 802.2 frame, which has a length
+    /// in its place.
     pub ethertype: Option<u16>,
     /// Source address of IPv4, IPv6 or ARP.
     pub source: Option<IpAddr>,
@@ -30,4 +47,151 @@ pub struct Headers {
     pub icmp: Option<(u8, u8)>,
     /// ARP operation (1 request, 2 reply).
     pub arp_operation: Option<u16>,
+}
+
+/// Smaller values in the place of the EtherType are lengths (`ETH_P_802_3_MIN` of the kernel's
+/// include/uapi/linux/if_ether.h).
+const MIN_ETHERTYPE: u16 = 0x0600;
+
+impl Headers {
+    /// Reads the headers of a packet that begins with its Ethernet header.
+    #[must_use]
+    pub fn parse(packet: &Packet<'_>) -> Self {
+        let mut headers = Self::default();
+        let Ok(sliced) = LaxSlicedPacket::from_ethernet(packet.bytes) else {
+            return headers;
+        };
+        headers.read_link(&sliced);
+        match &sliced.net {
+            Some(LaxNetSlice::Arp(arp)) => headers.read_arp(arp),
+            Some(LaxNetSlice::Ipv4(ip)) => headers.read_ipv4(ip),
+            Some(LaxNetSlice::Ipv6(ip)) => headers.read_ipv6(ip),
+            None => {}
+        }
+        headers
+    }
+
+    fn read_link(&mut self, sliced: &LaxSlicedPacket<'_>) {
+        if let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link {
+            self.source_mac = Some(ethernet.source());
+            self.destination_mac = Some(ethernet.destination());
+        }
+        let tags = sliced.link_exts.iter().filter_map(|ext| match ext {
+            LaxLinkExtSlice::Vlan(tag) => Some(tag.vlan_identifier().value()),
+            LaxLinkExtSlice::Macsec(_) => None,
+        });
+        for (vlan, id) in self.vlans.iter_mut().zip(tags) {
+            *vlan = Some(id);
+        }
+        self.ethertype = sliced
+            .ether_payload()
+            .map(|payload| payload.ether_type.0)
+            .filter(|&ether_type| ether_type >= MIN_ETHERTYPE);
+    }
+
+    fn read_arp(&mut self, arp: &ArpPacketSlice<'_>) {
+        self.arp_operation = Some(arp.operation().0);
+        if arp.proto_addr_type() == EtherType::IPV4 {
+            self.source = ipv4_address(arp.sender_protocol_addr());
+            self.destination = ipv4_address(arp.target_protocol_addr());
+        }
+    }
+
+    fn read_ipv4(&mut self, ip: &LaxIpv4Slice<'_>) {
+        self.source = Some(ip.header().source_addr().into());
+        self.destination = Some(ip.header().destination_addr().into());
+        let payload = ip.payload();
+        self.protocol = Some(payload.ip_number.0);
+        if ip.header().fragments_offset().value() == 0 {
+            self.read_transport(payload);
+        }
+    }
+
+    fn read_ipv6(&mut self, ip: &LaxIpv6Slice<'_>) {
+        self.source = Some(ip.header().source_addr().into());
+        self.destination = Some(ip.header().destination_addr().into());
+        let payload = ip.payload();
+        if let Some(protocol) = later_fragment(ip) {
+            self.protocol = Some(protocol.0);
+            return;
+        }
+        // The number of an extension header here means that it was cut off, and with it the
+        // number of the transport.
+        if !is_ipv6_extension(payload.ip_number) {
+            self.protocol = Some(payload.ip_number.0);
+            self.read_transport(payload);
+        }
+    }
+
+    fn read_transport(&mut self, payload: &LaxIpPayloadSlice<'_>) {
+        let bytes = payload.payload;
+        match payload.ip_number {
+            ip_number::TCP => {
+                self.read_ports(bytes);
+                self.tcp_flags = bytes.get(13).copied();
+            }
+            ip_number::UDP | ip_number::SCTP => self.read_ports(bytes),
+            ip_number::ICMP | ip_number::IPV6_ICMP => {
+                self.icmp = bytes.first_chunk().map(|&[kind, code]| (kind, code));
+            }
+            _ => {}
+        }
+    }
+
+    /// TCP, UDP and SCTP all begin with the two ports.
+    fn read_ports(&mut self, bytes: &[u8]) {
+        if let Some(&[s0, s1, d0, d1]) = bytes.first_chunk() {
+            self.source_port = Some(u16::from_be_bytes([s0, s1]));
+            self.destination_port = Some(u16::from_be_bytes([d0, d1]));
+        }
+    }
+
+    /// `network.type` of the OpenTelemetry semantic conventions: `ipv4` or `ipv6`.
+    #[must_use]
+    pub fn network_type(&self) -> Option<&'static str> {
+        match EtherType(self.ethertype?) {
+            ether_type::IPV4 => Some("ipv4"),
+            ether_type::IPV6 => Some("ipv6"),
+            _ => None,
+        }
+    }
+
+    /// `network.transport` of the OpenTelemetry semantic conventions: `tcp` and `udp` are
+    /// well-known there, the others are the protocol's usual name in lower case.
+    #[must_use]
+    pub fn network_transport(&self) -> Option<&'static str> {
+        names::protocol(self.protocol?)
+    }
+}
+
+/// The protocol of a fragment that is not the first one of its packet: what follows its fragment
+/// header is payload.
+fn later_fragment(ip: &LaxIpv6Slice<'_>) -> Option<IpNumber> {
+    // Only a payload that is marked as fragmented has this header for certain. Without it the
+    // iterator would go on to an extension header that was cut off, which it takes to be whole.
+    if !ip.is_payload_fragmented() {
+        return None;
+    }
+    let header = ip.extensions().clone().into_iter().find_map(|extension| match extension {
+        Ipv6ExtensionSlice::Fragment(header) if header.is_fragmenting_payload() => Some(header),
+        _ => None,
+    })?;
+    (header.fragment_offset().value() > 0).then(|| header.next_header())
+}
+
+fn ipv4_address(bytes: &[u8]) -> Option<IpAddr> {
+    let octets: [u8; 4] = bytes.try_into().ok()?;
+    Some(Ipv4Addr::from(octets).into())
+}
+
+/// The extension headers that etherparse steps over.
+const fn is_ipv6_extension(number: IpNumber) -> bool {
+    matches!(
+        number,
+        ip_number::IPV6_HEADER_HOP_BY_HOP
+            | ip_number::IPV6_ROUTE_HEADER
+            | ip_number::IPV6_FRAGMENTATION_HEADER
+            | ip_number::IPV6_DESTINATION_OPTIONS
+            | ip_number::AUTHENTICATION_HEADER
+    )
 }
