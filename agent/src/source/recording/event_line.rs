@@ -216,6 +216,11 @@ impl EventLine {
         Packet { len: self.pkt_size, bytes: start(self.pkt.as_slice(), self.pkt_size) }
     }
 
+    /// Length of the linear part of a non-linear skb; 0 for a linear one.
+    pub(super) const fn linear_len(&self) -> u32 {
+        self.pkt_frag_size
+    }
+
     /// As [`EventLine::packet`], but of a non-linear skb only the linear part: the probe copies
     /// just that, and what is behind it is stale.
     pub(super) fn linear_packet(&self) -> Packet<'_> {

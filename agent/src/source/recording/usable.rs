@@ -24,7 +24,7 @@ fn body<'a>(line: &'a EventLine, ports: &mut Ports) -> Result<EventBody<'a>, Unu
             }
             let datapath = ports.find(line.datapath()).ok_or(Unusable::UnknownPort)?;
             let port = ports.number(datapath, line.port()).ok_or(Unusable::UnknownPort)?;
-            Ok(EventBody::DpUpcall { datapath, port, packet })
+            Ok(EventBody::DpUpcall { datapath, port, packet, linear_len: line.linear_len() })
         }
         EventKind::RecvUpcall => {
             let (packet, key) = (line.packet(), line.flow_key());
