@@ -1,0 +1,98 @@
+//! What can be wrong with the configuration of the export.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A flag or environment variable that cannot be used.
+#[derive(Debug, Error)]
+#[error("{origin}: {invalid}")]
+pub struct ConfigError {
+    origin: String,
+    invalid: Invalid,
+}
+
+impl ConfigError {
+    pub(crate) fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
+        Self { origin: origin.into(), invalid }
+    }
+
+    /// Name of the flag or variable.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub const fn invalid(&self) -> &Invalid {
+        &self.invalid
+    }
+}
+
+/// What is wrong with a setting. Values of headers are secrets and never part of the text.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// No URL and no host:port.
+    #[error("\"{0}\" is no endpoint; write http://HOST:4317 or https://HOST:4317")]
+    Endpoint(String),
+    /// Neither http nor https.
+    #[error("the scheme \"{0}\" is not supported; write http://HOST:4317 or https://HOST:4317")]
+    Scheme(String),
+    /// As of an OTLP/HTTP endpoint.
+    #[error(
+        "OTLP/gRPC endpoints have no path, but this one has \"{0}\"; write http://HOST:4317, with \
+         the gRPC port of the backend"
+    )]
+    Path(String),
+    /// User and password before the host.
+    #[error("credentials do not go into the endpoint; send a header instead (--header)")]
+    Credentials,
+    /// Not grpc.
+    #[error(
+        "the protocol \"{0}\" is not supported; unset it or set it to grpc, and point the endpoint \
+         at the OTLP/gRPC port of the backend (usually 4317)"
+    )]
+    Protocol(String),
+    /// Not none, gzip or zstd.
+    #[error("the compression \"{0}\" is not known; use none, gzip or zstd")]
+    Compression(String),
+    /// Not a whole number.
+    #[error("\"{0}\" is no whole number")]
+    Number(String),
+    /// Not a whole number of milliseconds.
+    #[error("\"{0}\" is no whole number of milliseconds")]
+    Millis(String),
+    /// Must be more than zero.
+    #[error("it must be more than zero")]
+    Zero,
+    /// Not `key=value`.
+    #[error("entry {0} is not of the form key=value")]
+    HeaderForm(usize),
+    /// Not a header name that gRPC allows.
+    #[error("\"{0}\" is no header name; use a-z, 0-9, -, _ and ., and no -bin at the end")]
+    HeaderName(String),
+    /// Not a header value that gRPC allows.
+    #[error("the value of \"{0}\" holds characters that a header cannot hold")]
+    HeaderValue(String),
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file without what it should hold.
+    #[error("{path} holds no {wanted} in PEM form")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        wanted: &'static str,
+    },
+    /// Half of a client identity.
+    #[error("a client certificate and its key go together; the {0} is missing")]
+    HalfIdentity(&'static str),
+}

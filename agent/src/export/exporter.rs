@@ -1,0 +1,199 @@
+//! The entry: batches of spans in, OTLP/gRPC requests out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::account::{Account, Totals};
+use super::client::Client;
+use super::config::ExportConfig;
+use super::delivery::Delivery;
+use super::problems::Problem;
+use crate::trace::{EncodedSpans, Envelope};
+
+/// Bytes that a span is taken for in the queue's limit, at least; see [`SpanSender::send`].
+const SPAN_WEIGHT_BYTES: usize = 1024;
+
+/// Ships batches of encoded spans to one OTLP/gRPC backend.
+///
+/// The queue is bounded and includes what is in flight. A producer that is faster than the backend
+/// waits ([`SpanSender::send`]); nothing is dropped for want of room. Several requests are in flight
+/// at a time, so batches may arrive in another order than sent; a trace is whole in one of them.
+#[derive(Debug)]
+pub struct Exporter {
+    sender: SpanSender,
+}
+
+/// The exporter could not be set up.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// TLS has no usable certificates.
+    #[error(
+        "cannot set up TLS for {endpoint}: {reason}; name the CA certificate with \
+         --ca-certificate or OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// where the backend has \
+         no TLS"
+    )]
+    Tls {
+        /// Where to.
+        endpoint: http::Uri,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The exporter was shut down: the batch was counted as failed, and no further one is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the exporter is shut down")]
+pub struct Closed;
+
+/// What an exporter did, once it is shut down.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ExportSummary {
+    /// Where every span ended; none is pending.
+    pub totals: Totals,
+    /// The first few distinct things that went wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Exporter {
+    /// An exporter on the current tokio runtime. Connects when the first batch is sent.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(config: &ExportConfig, envelope: Envelope) -> Result<Self, StartError> {
+        let client = Client::new(config).map_err(|error| StartError::Tls {
+            endpoint: config.endpoint().clone(),
+            reason: std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        })?;
+        let shared = Shared {
+            delivery: Delivery::new(client, config.retry()),
+            envelope,
+            queue_limit: config.max_queue_spans(),
+            queue: Arc::new(Semaphore::new(config.max_queue_spans() as usize)),
+            lanes: Semaphore::new(config.concurrency()),
+            tasks: TaskTracker::new(),
+            abort: CancellationToken::new(),
+            runtime: Handle::current(),
+        };
+        Ok(Self { sender: SpanSender(Arc::new(shared)) })
+    }
+
+    /// A handle to send batches with; clone it for each producer.
+    #[must_use]
+    pub fn sender(&self) -> SpanSender {
+        self.sender.clone()
+    }
+
+    /// The running count of where spans ended.
+    #[must_use]
+    pub fn account(&self) -> Arc<Account> {
+        Arc::clone(self.sender.0.delivery.account())
+    }
+
+    /// The first few distinct things that went wrong so far.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        self.sender.0.delivery.problems().list()
+    }
+
+    /// Takes no more batches, delivers what is queued or in flight, and after `deadline` counts the
+    /// rest as failed by shutdown. Producers that wait for room get [`Closed`].
+    pub async fn shutdown(self, deadline: Duration) -> ExportSummary {
+        let Shared { queue, tasks, abort, delivery, .. } = &*self.sender.0;
+        queue.close();
+        tasks.close();
+        if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
+            abort.cancel();
+            tasks.wait().await;
+        }
+        ExportSummary { totals: delivery.account().totals(), problems: delivery.problems().list() }
+    }
+}
+
+/// Hands batches to an [`Exporter`].
+#[derive(Clone, Debug)]
+pub struct SpanSender(Arc<Shared>);
+
+struct Shared {
+    delivery: Delivery<Client>,
+    envelope: Envelope,
+    queue_limit: u32,
+    queue: Arc<Semaphore>,
+    /// One permit per request in flight. Fair: batches leave in the order they came.
+    lanes: Semaphore,
+    tasks: TaskTracker,
+    abort: CancellationToken,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("account", self.delivery.account())
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SpanSender {
+    /// Queues a batch, waiting while the queue is full.
+    ///
+    /// The queue's limit is one of spans, but a batch with more than 1 KiB a span takes the room of
+    /// as many spans as it has KiB: the limit bounds memory, too. A batch larger than the whole
+    /// queue goes alone.
+    ///
+    /// # Errors
+    /// After shutdown; the spans are then counted as failed by shutdown. So they are when the
+    /// returned future is dropped before it is ready.
+    pub async fn send(&self, spans: EncodedSpans) -> Result<(), Closed> {
+        // Taken before the wait: shutdown waits for those who wait for room.
+        let _token = self.0.tasks.token();
+        let ticket = self.0.delivery.account().accept(spans.spans);
+        let room = Arc::clone(&self.0.queue)
+            .acquire_many_owned(self.0.weight(&spans))
+            .await
+            .map_err(|_closed| Closed)?;
+        let shared = Arc::clone(&self.0);
+        let deliver = async move {
+            let deliver = async {
+                // Never closed.
+                let Ok(_lane) = shared.lanes.acquire().await else { return };
+                let request = shared.envelope.request(&spans);
+                drop(spans);
+                shared.delivery.deliver(request, ticket).await;
+            };
+            shared.abort.run_until_cancelled(deliver).await;
+            drop(room);
+        };
+        self.0.tasks.spawn_on(deliver, &self.0.runtime);
+        Ok(())
+    }
+
+    /// Like [`send`](Self::send), for a thread that is none of the runtime's.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Panics
+    /// On a thread of a tokio runtime, which must not block.
+    pub fn blocking_send(&self, spans: EncodedSpans) -> Result<(), Closed> {
+        self.0.runtime.block_on(self.send(spans))
+    }
+}
+
+impl Shared {
+    /// Permits that a batch takes in the queue.
+    fn weight(&self, spans: &EncodedSpans) -> u32 {
+        let weight = spans.spans.max(spans.bytes.len().div_ceil(SPAN_WEIGHT_BYTES));
+        u32::try_from(weight).unwrap_or(u32::MAX).clamp(1, self.queue_limit)
+    }
+}
