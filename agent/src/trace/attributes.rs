@@ -69,11 +69,11 @@ fn flow_key(bytes: FlowKeyBytes<'_>, to: &mut Attributes<'_>) {
     if let Some(id) = key.recirc_id() {
         to.int(names::RECIRC_ID, id);
     }
-    if let Some(state) = key.ct_state() {
+    if let Some(state) = key.ct_state().filter(|state| state.is_tracked()) {
         to.display(names::CT_STATE, state);
-    }
-    if let Some(zone) = key.ct_zone() {
-        to.int(names::CT_ZONE, zone);
+        if let Some(zone) = key.ct_zone() {
+            to.int(names::CT_ZONE, zone);
+        }
     }
     to.display(names::FLOW_KEY, key);
 }

@@ -54,9 +54,9 @@ pub const BATCH_INDEX: Attribute<i64> = Attribute::new("ovs.batch.index", Place:
 pub const HANDLER_TID: Attribute<i64> = Attribute::new("ovs.handler.tid", Place::Root, "199");
 /// Recirculation id of the flow key.
 pub const RECIRC_ID: Attribute<i64> = Attribute::new("ovs.recirc_id", Place::Root, "0");
-/// Connection tracking state of the flow key, by the names of its bits.
+/// Connection tracking state of the flow key, if the packet was tracked.
 pub const CT_STATE: Attribute<str> = Attribute::new("ovs.ct_state", Place::Root, "new|trk");
-/// Connection tracking zone of the flow key.
+/// Connection tracking zone of the flow key, if the packet was tracked.
 pub const CT_ZONE: Attribute<i64> = Attribute::new("ovs.ct_zone", Place::Root, "5");
 /// The whole flow key.
 pub const FLOW_KEY: Attribute<str> =
