@@ -108,12 +108,21 @@ impl Exporter {
     /// Takes no more batches, delivers what is queued or in flight, and after `deadline` counts the
     /// rest as failed by shutdown. Producers that wait for room get [`Closed`].
     pub async fn shutdown(self, deadline: Duration) -> ExportSummary {
+        self.drain(tokio::time::sleep(deadline)).await
+    }
+
+    /// As [`Exporter::shutdown`], but goes on for as long as the retries take, unless `give_up`
+    /// is ready before.
+    pub async fn drain(self, give_up: impl Future<Output = ()>) -> ExportSummary {
         let Shared { queue, tasks, abort, delivery, .. } = &*self.sender.0;
         queue.close();
         tasks.close();
-        if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
-            abort.cancel();
-            tasks.wait().await;
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = give_up => {
+                abort.cancel();
+                tasks.wait().await;
+            }
         }
         ExportSummary { totals: delivery.account().totals(), problems: delivery.problems().list() }
     }

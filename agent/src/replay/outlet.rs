@@ -1,6 +1,6 @@
 //! The way out: upcalls become spans, spans fill batches, batches go to their destinations.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::pace::Pace;
 use crate::event::Event;
@@ -43,6 +43,7 @@ pub struct Outlet {
     filter: UpcallFilter,
     limits: BatchLimits,
     pace: Pace,
+    begins_now: bool,
     batch: SpanBatch,
     /// When the oldest span in the batch came.
     batch_since: Option<Instant>,
@@ -66,6 +67,7 @@ impl Outlet {
             filter,
             limits,
             pace,
+            begins_now: true,
             batch: SpanBatch::default(),
             batch_since: None,
             totals: OutletTotals::default(),
@@ -73,9 +75,13 @@ impl Outlet {
         }
     }
 
-    /// The recording starts, or starts over: its times mean this from now on.
-    pub fn restart(&mut self, anchor: TimeAnchor) {
-        self.tracer.set_anchor(anchor);
+    /// The recording starts, or starts over: its times mean this from now on; if `None`, its
+    /// first event is now.
+    pub fn restart(&mut self, anchor: Option<TimeAnchor>) {
+        self.begins_now = anchor.is_none();
+        if let Some(anchor) = anchor {
+            self.tracer.set_anchor(anchor);
+        }
         self.pace.restart();
     }
 
@@ -116,7 +122,11 @@ impl Outlet {
 }
 
 impl Consumer for Outlet {
-    fn event(&mut self, _: &Event<'_>, _: &Ports) {}
+    fn event(&mut self, event: &Event<'_>, _: &Ports) {
+        if std::mem::take(&mut self.begins_now) {
+            self.tracer.set_anchor(TimeAnchor::at(event.head.ts, SystemTime::now()));
+        }
+    }
 
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
         self.totals.upcalls += 1;

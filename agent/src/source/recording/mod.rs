@@ -5,13 +5,13 @@
 //! They are read line by line in memory that depends neither on the file nor on its lines.
 
 mod counts;
+mod ending;
 mod error;
 mod escape;
 mod event_line;
 mod handlers;
 mod lines;
 mod literal;
-mod losses;
 mod port_map;
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ mod usable;
 use std::io::{self, Read};
 use std::num::NonZeroU64;
 
-use crate::event::{EventKind, Ordinal};
+use crate::event::{EventKind, MonotonicNs, Ordinal};
 use crate::ports::Ports;
 use crate::source::Record;
 use crate::source::input::{self, Compression, Input, Opened, Progress, Stream};
@@ -31,6 +31,7 @@ pub use handlers::HandlerFilter;
 pub use lines::MAX_LINE;
 pub use literal::{SyntaxError, SyntaxFault};
 
+use ending::Ending;
 use event_line::EventLine;
 use lines::{LineEnd, Lines, Statement};
 use literal::Cursor;
@@ -74,7 +75,7 @@ pub struct Recording {
     counts: Counts,
     malformed: Vec<MalformedLine>,
     damage: Option<Damage>,
-    declared: Option<LossCounts>,
+    ending: Option<Ending>,
     /// Losses read, of which no [`Record::Lost`] is made yet.
     pending: LossCounts,
     /// Events that count for [`Options::stop_after`].
@@ -102,15 +103,15 @@ impl Recording {
     /// If the input cannot be opened or its first bytes cannot be read.
     pub fn open(input: &Input, options: Options) -> Result<Self, RecordingError> {
         let name = input.to_string();
-        let (raw, total, declared): (Box<dyn Read + Send>, _, _) = match input::open(input)? {
+        let (raw, total, ending): (Box<dyn Read + Send>, _, _) = match input::open(input)? {
             Opened::Pipe(pipe) => (pipe, None, None),
             Opened::File { mut file, len } => {
                 // What is wrong with the file comes up again, and is reported, when it is read.
-                let declared = losses::declared(&mut file, len).ok();
-                (Box::new(file), Some(len), declared)
+                let ending = Ending::of(&mut file, len).ok();
+                (Box::new(file), Some(len), ending)
             }
         };
-        Self::new(name, raw, total, declared, options)
+        Self::new(name, raw, total, ending, options)
     }
 
     /// Reads a recording from bytes in memory, a pipe or a socket.
@@ -129,7 +130,7 @@ impl Recording {
         name: String,
         raw: impl Read + Send + 'static,
         total: Option<u64>,
-        declared: Option<LossCounts>,
+        ending: Option<Ending>,
         options: Options,
     ) -> Result<Self, RecordingError> {
         let stream = match Stream::new(raw, total) {
@@ -146,7 +147,7 @@ impl Recording {
             counts: Counts::default(),
             malformed: Vec::new(),
             damage: None,
-            declared,
+            ending,
             pending: LossCounts::default(),
             received: 0,
             finished: false,
@@ -336,7 +337,13 @@ impl Recording {
     /// The losses that the recording declares at its end, known before it is read: only of a
     /// regular file that is whole. `None` where they cannot be known.
     #[must_use]
-    pub const fn declared_losses(&self) -> Option<&LossCounts> {
-        self.declared.as_ref()
+    pub fn declared_losses(&self) -> Option<&LossCounts> {
+        self.ending.as_ref().map(|ending| &ending.losses)
+    }
+
+    /// The time of the last event, known before it is read: only of a regular file that is whole.
+    #[must_use]
+    pub fn last_timestamp(&self) -> Option<MonotonicNs> {
+        self.ending.as_ref()?.last
     }
 }

@@ -1,5 +1,6 @@
 //! Which events can be joined with others, and what they carry; by the rules of upcall_cost.py.
 
+use crate::enrich::FlowKey;
 use crate::event::{Event, EventBody, EventKind, InPort, Unusable};
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::source::Record;
@@ -38,7 +39,7 @@ fn body<'a>(line: &'a EventLine, ports: &mut Ports) -> Result<EventBody<'a>, Unu
                 return Err(Unusable::NoKey);
             }
             let datapath = ports.datapath(line.datapath()).ok_or(Unusable::UnknownPort)?;
-            let in_port = match key_port(key.bytes) {
+            let in_port = match key_port(FlowKey::new(key)) {
                 Some(in_port) => in_port,
                 None => InPort::Port(local_port(ports, datapath).ok_or(Unusable::UnknownPort)?),
             };
@@ -62,31 +63,10 @@ fn local_port(ports: &Ports, datapath: DatapathId) -> Option<PortNo> {
     ports.number(datapath, ports.datapath_name(datapath).as_bytes())
 }
 
-/// `enum ovs_key_attr` of the kernel's include/uapi/linux/openvswitch.h.
-const OVS_KEY_ATTR_IN_PORT: u16 = 3;
-const OVS_KEY_ATTR_TUNNEL: u16 = 16;
-
-/// The bits of an attribute's type that are not flags (include/uapi/linux/netlink.h).
-const NLA_TYPE_MASK: u16 = 0x3fff;
-
 /// What a flow key, perhaps cut by the capture, says of the port. A tunnel attribute that is cut
 /// counts too: the kernel writes it before the port (`__ovs_nla_put_key`), and both seldom fit.
-fn key_port(mut key: &[u8]) -> Option<InPort> {
-    let mut found = None;
-    while let [len0, len1, type0, type1, payload @ ..] = key {
-        let len = usize::from(u16::from_ne_bytes([*len0, *len1]));
-        let Some(payload_len) = len.checked_sub(4) else { break };
-        match (u16::from_ne_bytes([*type0, *type1]) & NLA_TYPE_MASK, payload.get(..payload_len)) {
-            (OVS_KEY_ATTR_IN_PORT, Some(&[a, b, c, d])) => {
-                found = Some(InPort::Port(PortNo(u32::from_ne_bytes([a, b, c, d]))));
-            }
-            (OVS_KEY_ATTR_TUNNEL, _) if found.is_none() => found = Some(InPort::Any),
-            _ => {}
-        }
-        // Attributes are aligned to 4 bytes.
-        key = key.get(len.next_multiple_of(4)..).unwrap_or_default();
-    }
-    found
+fn key_port(key: FlowKey<'_>) -> Option<InPort> {
+    key.in_port().map(InPort::Port).or_else(|| key.has_tunnel().then_some(InPort::Any))
 }
 
 #[cfg(test)]

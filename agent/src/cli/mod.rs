@@ -1,0 +1,85 @@
+//! The command line: one module per subcommand, and what they share.
+
+mod demo;
+mod live_table;
+mod progress;
+mod recording;
+mod replay;
+mod report;
+mod session;
+mod stdout;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Open vSwitch upcalls as OpenTelemetry traces.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, nothing lost
+  1  an error, which is printed
+  2  the command line is wrong
+  3  done, but spans were not delivered
+  130  interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send the upcalls of a recording as traces to an OTLP backend or a file
+    Replay(replay::Args),
+    /// Print statistics of a recording, as upcall_cost.py does and more
+    Report(report::Args),
+    /// Replay a bundled recording, and show its slowest upcalls
+    Demo(demo::Args),
+}
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    NotDelivered,
+    Interrupted,
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    let outcome = match cli.command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotDelivered) => ExitCode::from(3),
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
+        // Whoever reads our output has enough of it, as `head` does.
+        Err(error) if stdout::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("upspan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

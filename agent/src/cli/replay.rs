@@ -1,0 +1,307 @@
+//! `upspan replay`: a recording's upcalls as traces.
+
+use std::fmt;
+use std::io::Write;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+use upspan::correlate::Config;
+use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
+use upspan::filter::UpcallFilter;
+use upspan::pipeline;
+use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop};
+use upspan::source::input::Input;
+use upspan::source::recording::Recording;
+use upspan::trace::{IdGenerator, RatioSampler, TimeAnchor, Tracer, TracerConfig};
+
+use super::progress::Bar;
+use super::session::{self, Ended};
+use super::{Format, Outcome, recording, stdout};
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recording made with upcall_cost.py --write-events, also as .gz or .zst; - reads standard
+    /// input
+    #[arg(value_name = "FILE")]
+    file: Input,
+
+    /// Write OTLP JSON lines to FILE, or to standard output if it is -; to an endpoint, too, only
+    /// if --endpoint is given
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Print the totals for people or for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    time: TimeArgs,
+
+    #[command(flatten)]
+    traces: TraceArgs,
+
+    #[command(flatten)]
+    recording: recording::Args,
+
+    #[command(flatten)]
+    export: ExportOptions,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Time")]
+struct TimeArgs {
+    /// What the recording's times become
+    #[arg(long, value_enum, default_value_t)]
+    timestamps: Timestamps,
+
+    /// max, or a factor of real time such as 1 or 0.5
+    #[arg(long, value_name = "SPEED", default_value = "max")]
+    speed: Speed,
+
+    /// Start over at the end: so many times in all, or until interrupted
+    #[arg(long = "loop", value_name = "TIMES", num_args = 0..=1, require_equals = true)]
+    times: Option<Option<NonZeroU64>>,
+}
+
+/// What the recording's times, which count from the host's boot, become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Timestamps {
+    /// The recording ends now; paced, or read from a pipe, it begins now.
+    #[default]
+    Shifted,
+    /// Kept, as if the host had booted at the start of 1970.
+    Original,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Traces")]
+struct TraceArgs {
+    /// Only upcalls of this port, by name or number; repeatable
+    #[arg(long, value_name = "PORT")]
+    port: Vec<String>,
+
+    /// Only upcalls handled by this thread; repeatable
+    #[arg(long, value_name = "NAME")]
+    thread: Vec<String>,
+
+    /// Only upcalls of this datapath; repeatable
+    #[arg(long, value_name = "NAME")]
+    datapath: Vec<String>,
+
+    /// Only upcalls that took at least this long, such as 10ms
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    min_duration: Option<Duration>,
+
+    /// Share of upcalls that become traces, from 0 to 1 [env: OTEL_TRACES_SAMPLER_ARG, with
+    /// OTEL_TRACES_SAMPLER=traceidratio] [default: 1]
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    sample: Option<RatioSampler>,
+
+    /// Make the same ids each time
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+fn ratio(ratio: &str) -> Result<RatioSampler, String> {
+    let number = ratio.parse().map_err(|_| format!("'{ratio}' is no number"))?;
+    RatioSampler::new(number).map_err(|error| error.to_string())
+}
+
+/// What a replay did, as it is printed.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    #[serde(flatten)]
+    upcalls: OutletTotals,
+    malformed_lines: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<Delivered>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Totals>,
+}
+
+#[derive(Debug, Serialize)]
+struct Delivered {
+    url: String,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+/// What the thread that reads the recording comes back with.
+struct Fed {
+    destination: Destination,
+    upcalls: OutletTotals,
+    malformed_lines: u64,
+    outcome: anyhow::Result<()>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    if args.time.times.is_some() && args.file == Input::Stdin {
+        bail!("standard input cannot be read twice: --loop needs a file");
+    }
+    // Before anything is connected to: a recording that cannot be read is the likeliest mistake.
+    let first = args.recording.open(&args.file)?;
+    let config = match (&args.output, &args.export.endpoint) {
+        (Some(_), None) => None,
+        _ => Some(ExportConfig::resolve(&args.export, &session::variable)?.context(
+            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
+             --output",
+        )?),
+    };
+    let limits = config.as_ref().map_or_else(BatchLimits::default, ExportConfig::batch);
+    let file = match &args.output {
+        Some(path) => Some(FileOutput::create(path, session::envelope()?)?),
+        None => None,
+    };
+
+    let tracer = args.traces.tracer()?;
+    let stop = Stop::default();
+    let feed = {
+        let (args, stop) = (args.clone(), stop.clone());
+        move |otlp| feed(&args, tracer, first, Destination { otlp, file }, limits, stop)
+    };
+    let export = match &config {
+        Some(config) => Some((config, session::envelope()?)),
+        None => None,
+    };
+    let Ended { fed, export, interrupted } =
+        Runtime::new()?.block_on(session::run(export, stop, feed))?;
+
+    let problems = export.as_ref().map_or(&[][..], |export| &export.problems);
+    session::warn(problems);
+    let output = fed.destination.file.as_ref().map(FileOutput::totals);
+    let endpoint = config.zip(export).map(|(config, export)| Delivered {
+        url: config.endpoint().to_string(),
+        totals: export.totals,
+    });
+    let lossless = endpoint.as_ref().is_none_or(|delivered| delivered.totals.is_lossless())
+        && output.as_ref().is_none_or(Totals::is_lossless);
+    let Fed { upcalls, malformed_lines, .. } = fed;
+    print(args, &Replayed { upcalls, malformed_lines, endpoint, output })?;
+    fed.outcome?;
+    Ok(match (interrupted, lossless) {
+        (true, _) => Outcome::Interrupted,
+        (false, true) => Outcome::Done,
+        (false, false) => Outcome::NotDelivered,
+    })
+}
+
+/// Reads the recording, as often as wanted, and feeds its upcalls to the destination.
+fn feed(
+    args: &Args,
+    tracer: Tracer,
+    first: Recording,
+    destination: Destination,
+    limits: BatchLimits,
+    stop: Stop,
+) -> Fed {
+    let pace = Pace::new(args.time.speed, stop.clone());
+    let mut outlet = Outlet::new(destination, tracer, args.traces.filter(), limits, pace);
+    let mut malformed_lines = 0;
+    let mut outcome = Ok(());
+    let mut next = Some(first);
+    let mut times = match args.time.times {
+        None => Some(1),
+        Some(times) => times.map(NonZeroU64::get),
+    };
+    while let Some(mut recording) = next.take() {
+        outlet.restart(args.time.anchor(&recording));
+        let bar = Bar::new("replaying", args.quiet);
+        let read = pipeline::run(&mut recording, Config::default(), &mut outlet, |progress| {
+            bar.show(progress);
+            !stop.is_stopped()
+        });
+        drop(bar);
+        recording::warn(&recording, &args.file.to_string());
+        malformed_lines += recording.counts().malformed();
+        times = times.map(|times| times - 1);
+        let again = times != Some(0) && !stop.is_stopped() && outlet.failure().is_none();
+        // A recording without upcalls would start over without end or effect.
+        let again = again && outlet.totals().upcalls > 0;
+        outcome = read.map(|_| ()).map_err(anyhow::Error::from);
+        if again && outcome.is_ok() {
+            match args.recording.open(&args.file) {
+                Ok(recording) => next = Some(recording),
+                Err(error) => outcome = Err(error),
+            }
+        }
+    }
+    let (destination, upcalls, failure) = outlet.finish();
+    if let Some(failure) = failure {
+        outcome = outcome.and(Err(failure.into()));
+    }
+    Fed { destination, upcalls, malformed_lines, outcome }
+}
+
+impl TimeArgs {
+    /// What the recording's times mean; `None` if it begins now.
+    fn anchor(&self, recording: &Recording) -> Option<TimeAnchor> {
+        match (self.timestamps, self.speed) {
+            (Timestamps::Original, _) => Some(TimeAnchor::default()),
+            (Timestamps::Shifted, Speed::Times(_)) => None,
+            (Timestamps::Shifted, Speed::Max) => {
+                recording.last_timestamp().map(|last| TimeAnchor::at(last, SystemTime::now()))
+            }
+        }
+    }
+}
+
+impl TraceArgs {
+    fn tracer(&self) -> anyhow::Result<Tracer> {
+        let sampler = match self.sample {
+            Some(sampler) => sampler,
+            None => RatioSampler::from_env(session::variable)?,
+        };
+        let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
+        Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
+    }
+
+    fn filter(&self) -> UpcallFilter {
+        UpcallFilter {
+            ports: self.port.clone(),
+            threads: self.thread.clone(),
+            datapaths: self.datapath.clone(),
+            min_duration: self.min_duration.unwrap_or_default(),
+        }
+    }
+}
+
+/// Prints the totals: to standard error if the traces themselves go to standard output.
+fn print(args: &Args, replayed: &Replayed) -> anyhow::Result<()> {
+    let traces_on_stdout = args.output.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    match (args.format, traces_on_stdout) {
+        (Format::Json, false) => stdout::write_json(replayed),
+        (Format::Json, true) => Ok(eprintln!("{}", serde_json::to_string(replayed)?)),
+        (Format::Text, false) => stdout::write(|out| write!(out, "{replayed}")),
+        (Format::Text, true) => {
+            eprint!("{replayed}");
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OutletTotals { upcalls, filtered, not_sampled, traces, spans } = self.upcalls;
+        write!(f, "{upcalls} upcalls became {traces} traces of {spans} spans")?;
+        match (filtered, not_sampled) {
+            (0, 0) => writeln!(f)?,
+            _ => writeln!(f, " ({filtered} filtered out, {not_sampled} not sampled)")?,
+        }
+        if let Some(Delivered { url, totals }) = &self.endpoint {
+            writeln!(f, "{url}: {totals}")?;
+        }
+        if let Some(totals) = &self.output {
+            writeln!(f, "output: {totals}")?;
+        }
+        Ok(())
+    }
+}
