@@ -24,6 +24,8 @@ pub struct Ports {
 
 #[derive(Clone, Debug)]
 struct Datapath {
+    /// The name as the system has it; `name` is the same, but for bytes that are not UTF-8.
+    raw_name: Vec<u8>,
     name: String,
     by_name: HashMap<Vec<u8>, PortNo, foldhash::fast::FixedState>,
     by_number: HashMap<PortNo, String, foldhash::fast::FixedState>,
@@ -46,6 +48,7 @@ impl Ports {
         }
         let id = DatapathId(u16::try_from(self.datapaths.len()).ok()?);
         self.datapaths.push(Datapath {
+            raw_name: name.to_vec(),
             name: String::from_utf8_lossy(name).into_owned(),
             by_name: HashMap::default(),
             by_number: HashMap::default(),
@@ -53,8 +56,11 @@ impl Ports {
         Some(id)
     }
 
-    fn find(&self, name: &[u8]) -> Option<DatapathId> {
-        let index = self.datapaths.iter().position(|dp| dp.name.as_bytes() == name)?;
+    /// The datapath of this name, with or without the prefix `system@`, if it is known.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<DatapathId> {
+        let name = name.strip_prefix(SYSTEM_PREFIX).unwrap_or(name);
+        let index = self.datapaths.iter().position(|dp| dp.raw_name == name)?;
         Some(DatapathId(u16::try_from(index).ok()?))
     }
 

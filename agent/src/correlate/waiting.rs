@@ -33,7 +33,6 @@ struct Waiting {
     port: PortNo,
     packet_len: u32,
     bytes: Vec<u8>,
-    checksums: ChecksumFields,
     index_len: usize,
     gso: Option<TcpStretch>,
     /// Segments delivered so far of a GSO super-packet, and their payload.
@@ -154,7 +153,6 @@ impl WaitingUpcalls {
                 bytes.extend_from_slice(packet.bytes);
                 std::mem::take(bytes)
             },
-            checksums,
             index_len,
             gso,
             segments: 0,

@@ -37,16 +37,14 @@ use crate::ports::{DatapathId, PortNo, Ports};
 /// use upspan::event::FlowKeyBytes;
 /// use upspan::ports::PortNo;
 ///
-/// // recirc_id and in_port; of an attribute that follows, only the header was captured.
-/// let mut bytes = Vec::new();
-/// for half in [8, 20, 1, 0, 8, 3, 2, 0, 8, 15_u16] {
-///     bytes.extend(half.to_ne_bytes());
-/// }
-/// # if cfg!(target_endian = "little") {
+/// // recirc_id and in_port; of the attribute that follows, only the header was captured.
+/// let header = |len: u16, number: u16| [len.to_ne_bytes(), number.to_ne_bytes()].concat();
+/// let value = |value: u32| value.to_ne_bytes().to_vec();
+/// let bytes = [header(8, 20), value(1), header(8, 3), value(2), header(8, 15)].concat();
+///
 /// let key = FlowKey::new(FlowKeyBytes { len: 24, bytes: &bytes });
 /// assert_eq!(key.in_port(), Some(PortNo(2)));
 /// assert_eq!(key.to_string(), "recirc_id(0x1),in_port(2),skb_mark(...),...");
-/// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FlowKey<'a> {
@@ -106,8 +104,8 @@ impl<'a> FlowKey<'a> {
     /// Prints the key with the name of its port, as `ovs-dpctl dump-flows --names` does; a port
     /// without a known name by its number.
     #[must_use]
-    pub fn display(&self, ports: &'a Ports, datapath: DatapathId) -> impl fmt::Display + 'a {
-        text::WithNames { key: *self, ports, datapath }
+    pub fn display(self, ports: &'a Ports, datapath: DatapathId) -> impl fmt::Display + 'a {
+        text::WithNames { key: self, ports, datapath }
     }
 
     fn find(&self, kind: Kind) -> Option<Attribute<'a>> {

@@ -3,6 +3,8 @@
 pub mod flow_key;
 pub mod headers;
 mod mac;
+#[cfg(test)]
+mod test_bytes;
 
 pub use flow_key::FlowKey;
 pub use headers::Headers;

@@ -128,10 +128,10 @@ impl EventCounts {
         self.unusable.add(kind, reason);
     }
 
-    /// An event that the user does not want; it goes neither to the correlator nor into
+    /// Events that the user does not want; they go neither to the correlator nor into
     /// [`KindCount::total`], as with upcall_cost.py's `--handler-filter`.
-    pub fn filtered(&mut self, kind: EventKind) {
-        self.filtered[kind] += 1;
+    pub fn filtered(&mut self, kind: EventKind, count: u64) {
+        self.filtered[kind] += count;
     }
 
     /// Events that the source says it lost.
@@ -140,8 +140,8 @@ impl EventCounts {
         *miss = miss.saturating_add(count);
     }
 
-    /// A line that could not be read.
-    pub fn malformed_line(&mut self) {
-        self.malformed_lines += 1;
+    /// Lines that could not be read.
+    pub fn malformed_lines(&mut self, count: u64) {
+        self.malformed_lines += count;
     }
 }

@@ -46,9 +46,9 @@ fn counts() -> EventCounts {
         (0..count).for_each(|_| counts.usable(kind));
     }
     counts.unusable(EventKind::RecvUpcall, Unusable::NotAMiss);
-    counts.filtered(EventKind::OpFlowPut);
+    counts.filtered(EventKind::OpFlowPut, 1);
     counts.lost(EventKind::OvsPktExec, 1);
-    counts.malformed_line();
+    counts.malformed_lines(1);
     counts
 }
 

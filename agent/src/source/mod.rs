@@ -1,9 +1,12 @@
 //! Where events come from. Every source yields [`Record`]s in order.
 
+pub mod input;
+pub mod recording;
+
 use crate::event::{Event, EventHead, EventKind, Unusable};
 
 /// One item of a source.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     /// An event to correlate.
     Event(Event<'a>),

@@ -70,7 +70,7 @@ fn flow_key(bytes: FlowKeyBytes<'_>, to: &mut Attributes<'_>) {
         to.int(names::RECIRC_ID, id);
     }
     if let Some(state) = key.ct_state() {
-        to.int(names::CT_STATE, state);
+        to.display(names::CT_STATE, state);
     }
     if let Some(zone) = key.ct_zone() {
         to.int(names::CT_ZONE, zone);

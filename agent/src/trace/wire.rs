@@ -80,7 +80,7 @@ pub(super) fn message<const WIDTH: usize>(
     encode_varint(len, &mut &mut buf[prefix..prefix + width]);
 }
 
-/// A `KeyValue` with a string.
+/// A `KeyValue` with a string; its name is not empty.
 pub(super) fn string_attribute(buf: &mut Vec<u8>, field: Field, name: &str, value: &str) {
     let value_len = delimited_len(value.len());
     length_prefix(buf, field, delimited_len(name.len()) + delimited_len(value_len));
@@ -230,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn key_values_decode(name in ".{0,200}", value in ".{0,200}") {
+        fn key_values_decode(name in ".{1,200}", value in ".{0,200}") {
             let mut buf = Vec::new();
             string_attribute(&mut buf, 1, &name, &value);
             let resource = opentelemetry_proto::tonic::resource::v1::Resource::decode(&buf[..])

@@ -106,10 +106,13 @@ fn key_attribute(
         None => write!(f, "key{}(", attribute.number())?,
     }
     match layout {
-        Layout::Struct(_, fields) => match names.and_then(|names| names.port_name(attribute)) {
-            Some(name) if kind == Kind::InPort => f.write_str(name)?,
-            _ => structure(f, attribute, fields)?,
-        },
+        Layout::Struct(_, fields) => {
+            let names = names.filter(|_| kind == Kind::InPort);
+            match names.and_then(|names| names.port_name(attribute)) {
+                Some(name) => f.write_str(name)?,
+                None => structure(f, attribute, fields)?,
+            }
+        }
         Layout::Mpls => mpls(f, attribute)?,
         Layout::Encap if attribute.len() == 0 => {}
         Layout::Encap if depth < MAX_DEPTH => flow(f, attribute.nested(), None, depth + 1)?,

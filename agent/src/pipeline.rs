@@ -1,0 +1,130 @@
+//! Drives a recording through the correlator, to whoever wants to know.
+
+use crate::correlate::{Config, Correlator};
+use crate::event::{Event, EventKind};
+use crate::ports::Ports;
+use crate::report::{EventCounts, Report};
+use crate::source::Record;
+use crate::source::input::Progress;
+use crate::source::recording::{Recording, RecordingError};
+use crate::upcall::{Sink, Unmatched, Upcall};
+
+/// Takes what a pipeline yields. The references are valid during the call only.
+pub trait Consumer {
+    /// A usable event, before it is correlated.
+    fn event(&mut self, event: &Event<'_>, ports: &Ports);
+    /// See [`Sink::upcall`].
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports);
+    /// See [`Sink::unmatched`].
+    fn unmatched(&mut self, unmatched: &Unmatched);
+}
+
+/// Both take everything.
+#[derive(Debug)]
+pub struct Tee<A, B>(pub A, pub B);
+
+impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
+    fn event(&mut self, event: &Event<'_>, ports: &Ports) {
+        self.0.event(event, ports);
+        self.1.event(event, ports);
+    }
+
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
+        self.0.upcall(upcall, ports);
+        self.1.upcall(upcall, ports);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        self.0.unmatched(unmatched);
+        self.1.unmatched(unmatched);
+    }
+}
+
+impl Consumer for Report {
+    fn event(&mut self, event: &Event<'_>, _: &Ports) {
+        if event.kind() != EventKind::DpUpcall {
+            self.thread_event(&event.head);
+        }
+    }
+
+    fn upcall(&mut self, upcall: &Upcall<'_>, _: &Ports) {
+        Sink::upcall(self, upcall);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        Sink::unmatched(self, unmatched);
+    }
+}
+
+/// A consumer, with the ports as they are known at the time.
+struct AtThisTime<'a, C> {
+    consumer: &'a mut C,
+    ports: &'a Ports,
+}
+
+impl<C: Consumer> Sink for AtThisTime<'_, C> {
+    fn upcall(&mut self, upcall: &Upcall<'_>) {
+        self.consumer.upcall(upcall, self.ports);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        self.consumer.unmatched(unmatched);
+    }
+}
+
+/// Reads `recording` to its end, or until `go_on` says no. `go_on` is asked now and then, with how
+/// far the input is read.
+///
+/// # Errors
+///
+/// What the recording reports; what was read before has reached `consumer` all the same.
+pub fn run(
+    recording: &mut Recording,
+    config: Config,
+    consumer: &mut impl Consumer,
+    mut go_on: impl FnMut(Progress) -> bool,
+) -> Result<EventCounts, RecordingError> {
+    /// Events between two questions: often enough for a progress bar, too seldom to cost anything.
+    const EVENTS_PER_QUESTION: u32 = 1024;
+
+    let declared = recording.declared_losses().is_some_and(|losses| !losses.is_zero());
+    let mut correlator = Correlator::new(Config { lossy: config.lossy || declared, ..config });
+    let mut counts = EventCounts::default();
+    let mut until_question = 0;
+    let mut outcome = Ok(());
+    loop {
+        if until_question == 0 {
+            until_question = EVENTS_PER_QUESTION;
+            if !go_on(recording.progress()) {
+                break;
+            }
+        }
+        until_question -= 1;
+        let (record, ports) = match recording.next_with_ports() {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        };
+        match record {
+            Record::Event(event) => {
+                counts.usable(event.kind());
+                consumer.event(&event, ports);
+                correlator.push(&event, &mut AtThisTime { consumer, ports });
+            }
+            Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
+            Record::Lost { kind, count } => {
+                counts.lost(kind, count);
+                correlator.lost();
+            }
+        }
+    }
+    correlator.finish(&mut AtThisTime { consumer, ports: recording.ports() });
+    for kind in EventKind::ALL {
+        counts.filtered(kind, recording.counts().of(kind).filtered);
+    }
+    counts.malformed_lines(recording.counts().malformed());
+    outcome.map(|()| counts)
+}
