@@ -1,1 +1,5 @@
-//! Integration tests of the whole; see `tests/`.
+//! What the integration tests of the whole share; the tests are in `tests/`.
+
+pub mod backend;
+pub mod pki;
+pub mod spans;

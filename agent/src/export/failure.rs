@@ -248,6 +248,14 @@ fn decisive(error: &(dyn Error + 'static)) -> Option<(FailureReason, Retry)> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return tls_mismatch(tls).then_some((FailureReason::Tls, Retry::Never));
     }
+    if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        // Once there is a connection, h2 keeps only the text of what TLS says. Of all layers below
+        // HTTP, TLS alone finds data invalid: this is the backend's alert about our certificate,
+        // which comes after the handshake in TLS 1.3.
+        let is_text = !io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        return (is_text && io.kind() == std::io::ErrorKind::InvalidData)
+            .then_some((FailureReason::Tls, Retry::Never));
+    }
     // h2 gave up on what the peer sent: it is no HTTP/2 server.
     let h2 = error.downcast_ref::<h2::Error>()?;
     (h2.is_go_away() && h2.is_library()).then_some((FailureReason::NotGrpc, Retry::Never))

@@ -21,7 +21,7 @@ pub struct ExportOptions {
     pub headers: Vec<String>,
 
     /// Compression of requests [env: OTEL_EXPORTER_OTLP_COMPRESSION] [default: none]
-    #[arg(long, value_enum, hide_possible_values = false)]
+    #[arg(long, value_enum)]
     pub compression: Option<Compression>,
 
     /// Wait for the answer to a request [env: OTEL_EXPORTER_OTLP_TIMEOUT, in ms] [default: 10s]

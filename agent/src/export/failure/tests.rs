@@ -85,8 +85,12 @@ fn a_certificate_that_is_not_trusted_now_will_not_be_later() {
     assert_eq!((failure.reason, failure.retry), (FailureReason::Tls, Retry::Never));
     assert!(failure.message.contains("UnknownIssuer"), "{}", failure.message);
 
+    let text = io::Error::new(io::ErrorKind::InvalidData, "received fatal alert: UnknownCA");
+    assert_eq!(unanswered(text).reason, FailureReason::Tls);
+
     let cut = rustls::Error::AlertReceived(AlertDescription::CloseNotify);
-    assert_eq!(unanswered(cut).retry, Retry::Backoff);
+    let cut = unanswered(io::Error::new(io::ErrorKind::InvalidData, cut));
+    assert_eq!((cut.reason, cut.retry), (FailureReason::Unreachable, Retry::Backoff));
 }
 
 #[test]

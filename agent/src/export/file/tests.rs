@@ -105,6 +105,20 @@ fn a_full_disk_is_a_clear_error_and_a_counted_failure() {
 }
 
 #[test]
+fn a_reader_that_left_is_a_clear_error_and_a_counted_failure() {
+    use std::os::fd::AsRawFd;
+
+    let (reader, writer) = io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let mut output = FileOutput::create(Path::new(&path), envelope()).unwrap();
+    output.write(&spans(&[span()])).unwrap();
+    drop(reader);
+    let error = output.write(&spans(&[span()])).unwrap_err().to_string();
+    assert!(error.contains("Broken pipe"), "{error}");
+    assert_eq!((output.totals().delivered, output.totals().failed["output"]), (1, 1));
+}
+
+#[test]
 fn half_a_line_is_cut_off() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"whole\nhal").unwrap();
