@@ -1,7 +1,11 @@
 //! What the integration tests of the whole share; the tests are in `tests/`.
 
+mod command;
+
 pub mod backend;
 pub mod collect;
 pub mod fixtures;
 pub mod pki;
 pub mod spans;
+
+pub use command::upspan;

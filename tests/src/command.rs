@@ -1,0 +1,34 @@
+//! The program itself, as users run it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use escargot::CargoBuild;
+
+/// A command that runs `upspan`, built from the sources as they are, with no environment: a
+/// developer's `OTEL_*` variables change nothing.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn upspan() -> Command {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let mut command = Command::new(BINARY.get_or_init(build));
+    command.env_clear();
+    command
+}
+
+fn build() -> PathBuf {
+    // With the tests' packages and a test, the dependencies get the features that they have in
+    // `cargo test --workspace`, and are not built a second time.
+    let mut build = CargoBuild::new().arg("--workspace").bin("upspan").test("third_party");
+    // Nor must they see that a test builds them: build scripts such as ring's run again for it.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            build = build.env_remove(&*name);
+        }
+    }
+    let built = build.current_release().run().expect("upspan can be built");
+    built.path().to_owned()
+}
