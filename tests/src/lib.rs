@@ -1,5 +1,7 @@
 //! What the integration tests of the whole share; the tests are in `tests/`.
 
 pub mod backend;
+pub mod collect;
+pub mod fixtures;
 pub mod pki;
 pub mod spans;

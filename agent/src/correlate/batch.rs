@@ -6,7 +6,7 @@
 //! `handle_upcalls` in ofproto/ofproto-dpif-upcall.c; `dpif_netlink_operate_chunks` in
 //! lib/dpif-netlink.c of Open vSwitch).
 
-use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Packet};
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Ordinal, Packet};
 use crate::ports::DatapathId;
 use crate::upcall::{
     BatchPlace, KernelSide, Missing, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
@@ -97,6 +97,10 @@ pub(super) struct Batch {
     /// Packet executes of the open chunk.
     packet_executes: Vec<EventHead>,
     doubt: Doubt,
+    /// The latest event.
+    last: Ordinal,
+    /// Doubt that was not taken note of yet.
+    evidence: Option<(Ordinal, Doubt)>,
     /// Whether an execute was joined yet: one before that may be of an earlier batch.
     joined: bool,
     /// The thread's first batch: capture may have begun within it.
@@ -114,6 +118,7 @@ impl Batch {
         self.executes.clear();
         self.packet_executes.clear();
         self.doubt = Doubt::None;
+        self.evidence = None;
         self.joined = false;
         self.first_of_thread = first_of_thread;
         self.close = None;
@@ -128,8 +133,21 @@ impl Batch {
         self.doubt
     }
 
+    /// Casts doubt on the batch, for what its latest event shows.
     pub(super) fn add_doubt(&mut self, doubt: Doubt) {
         self.doubt = self.doubt.max(doubt);
+        self.evidence = Some((self.last, self.doubt));
+    }
+
+    /// Where doubt arose since the last call.
+    pub(super) fn take_evidence(&mut self) -> Option<(Ordinal, Doubt)> {
+        self.evidence.take()
+    }
+
+    /// First and last event of the batch.
+    pub(super) fn span(&self) -> (Ordinal, Ordinal) {
+        let first = self.members[..self.len].first().map_or(self.last, |first| first.recv.ordinal);
+        (first, self.last)
     }
 
     /// A `recv_upcall`.
@@ -145,6 +163,7 @@ impl Batch {
         if self.len == self.members.len() {
             self.members.push(Member::default());
         }
+        self.last = head.ordinal;
         let member = &mut self.members[self.len];
         self.len += 1;
         member.recv = head;
@@ -162,7 +181,7 @@ impl Batch {
         member.packet_execute = None;
         member.missing = Missing::default();
         if self.len > UPCALL_MAX_BATCH {
-            self.doubt = self.doubt.max(Doubt::Lossy);
+            self.add_doubt(Doubt::Lossy);
         }
     }
 
@@ -198,7 +217,7 @@ impl Batch {
             }
             Err(reason) => {
                 if self.joined || !self.first_of_thread {
-                    self.doubt = self.doubt.max(Doubt::Unusual);
+                    self.add_doubt(Doubt::Unusual);
                 }
                 sink.unmatched(&Unmatched { kind: EventKind::OpFlowExecute, head, reason });
                 if let Some(head) = own_put {
@@ -223,10 +242,11 @@ impl Batch {
                 self.give_up_chunk(sink);
             }
             if self.len > 0 {
-                self.doubt = Doubt::Lossy;
+                self.add_doubt(Doubt::Lossy);
             }
             return;
         }
+        self.last = head.ordinal;
         self.packet_executes.push(head);
     }
 
@@ -252,6 +272,7 @@ impl Batch {
         if !self.packet_executes.is_empty() {
             self.close_chunk(Close::Next, sink);
         }
+        self.last = head.ordinal;
     }
 
     /// Puts before the one that belongs to the execute of member `place` belong to the members
@@ -259,7 +280,7 @@ impl Batch {
     fn assign_puts(&mut self, place: usize, sink: &mut impl Sink) {
         let between = self.cursor..place;
         if !between.is_empty() {
-            self.doubt = self.doubt.max(Doubt::Unusual);
+            self.add_doubt(Doubt::Unusual);
         }
         if self.puts.len() == between.len() {
             for (member, put) in self.members[between].iter_mut().zip(self.puts.drain(..)) {
@@ -271,8 +292,10 @@ impl Batch {
     }
 
     fn give_up_puts(&mut self, reason: UnmatchedReason, sink: &mut impl Sink) {
+        if !self.puts.is_empty() {
+            self.add_doubt(Doubt::Unusual);
+        }
         for head in self.puts.drain(..) {
-            self.doubt = self.doubt.max(Doubt::Unusual);
             sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
         }
     }
@@ -283,7 +306,7 @@ impl Batch {
         let (sent, done) = (self.executes.len(), self.packet_executes.len());
         let cut = close == Close::Ended && self.doubt != Doubt::Lossy;
         if sent > done {
-            self.doubt = self.doubt.max(Doubt::Unusual);
+            self.add_doubt(Doubt::Unusual);
         }
         if sent == done || (cut && done < sent) {
             for (place, head) in self.executes.iter().zip(&self.packet_executes) {
@@ -312,7 +335,7 @@ impl Batch {
     }
 
     fn give_up_chunk(&mut self, sink: &mut impl Sink) {
-        self.doubt = Doubt::Lossy;
+        self.add_doubt(Doubt::Lossy);
         let reason = if self.packet_executes.is_empty() {
             MissingReason::NotSeen
         } else {
@@ -348,7 +371,7 @@ impl Batch {
             self.give_up_puts(reason, sink);
         }
         if !rest.is_empty() {
-            self.doubt = self.doubt.max(Doubt::Unusual);
+            self.add_doubt(Doubt::Unusual);
         }
         self.close = Some(close);
     }

@@ -10,6 +10,7 @@
 //! show no sign of lost events either.
 
 mod batch;
+mod evidence;
 mod packet;
 mod waiting;
 
@@ -21,9 +22,10 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::enrich::flow_key::FlowKey;
-use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Tid};
+use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Ordinal, Tid};
 use crate::upcall::{Sink, Unmatched, UnmatchedReason};
 use batch::{Batch, Close, Doubt, KernelJoin, Trust};
+use evidence::Evidence;
 use waiting::{Expired, Found, WaitingUpcalls};
 
 /// Bounds and modes of a [`Correlator`].
@@ -63,6 +65,7 @@ pub struct Correlator {
     spare: Vec<Batch>,
     now: MonotonicNs,
     swept: MonotonicNs,
+    evidence: Evidence,
     /// When a loss was last reported or evident.
     lost: Option<MonotonicNs>,
     /// When a recirculated packet last came up: where packets pass the datapath more than once,
@@ -91,6 +94,7 @@ impl Correlator {
             spare: Vec::new(),
             now: MonotonicNs::default(),
             swept: MonotonicNs::default(),
+            evidence: Evidence::default(),
             lost: None,
             recirculated: None,
         }
@@ -130,20 +134,36 @@ impl Correlator {
                 let thread = self.thread(head, sink);
                 if !thread.current.takes_members() {
                     self.close_batch(head.tid, Close::Next, sink);
+                    self.release(head.tid, self.config.neighbours, sink);
                 }
-                let thread = self.thread(head, sink);
-                thread.current.recv(head, datapath, in_port, &packet, &key, kernel);
+                let current = &mut self.thread(head, sink).current;
+                current.recv(head, datapath, in_port, &packet, &key, kernel);
+                let evidence = current.take_evidence();
+                self.note(evidence);
             }
             EventBody::FlowPut if head.comm.is_revalidator() => {
                 let reason = UnmatchedReason::Revalidator;
                 sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
             }
-            EventBody::FlowPut => self.thread(head, sink).current.flow_put(head, sink),
+            EventBody::FlowPut => {
+                let current = &mut self.thread(head, sink).current;
+                current.flow_put(head, sink);
+                let evidence = current.take_evidence();
+                self.note(evidence);
+            }
             EventBody::FlowExecute { packet } => {
                 let lossy = self.lossy();
-                self.thread(head, sink).current.flow_execute(head, &packet, lossy, sink);
+                let current = &mut self.thread(head, sink).current;
+                current.flow_execute(head, &packet, lossy, sink);
+                let evidence = current.take_evidence();
+                self.note(evidence);
             }
-            EventBody::PacketExecute => self.thread(head, sink).current.packet_execute(head, sink),
+            EventBody::PacketExecute => {
+                let current = &mut self.thread(head, sink).current;
+                current.packet_execute(head, sink);
+                let evidence = current.take_evidence();
+                self.note(evidence);
+            }
         }
     }
 
@@ -223,41 +243,61 @@ impl Correlator {
         let mut tids: Vec<Tid> =
             self.threads.iter().filter(|(_, thread)| which(thread)).map(|(tid, _)| *tid).collect();
         tids.sort_unstable();
-        for tid in tids {
+        for &tid in &tids {
             self.close_batch(tid, close, sink);
+        }
+        for tid in tids {
+            self.release(tid, 0, sink);
             if let Some(thread) = self.threads.remove(&tid) {
                 self.spare.push(thread.current);
             }
         }
     }
 
-    /// Closes the thread's current batch, and hands on those that can be judged now.
+    /// Closes the thread's current batch.
     fn close_batch(&mut self, tid: Tid, close: Close, sink: &mut impl Sink) {
-        let (lossy, recirculating) = (self.lossy(), self.recently(self.recirculated));
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        let neighbours = self.config.neighbours;
+        thread.current.close(close, sink);
+        let mut next = self.spare.pop().unwrap_or_default();
+        next.reset(false);
+        let mut closed = std::mem::replace(&mut thread.current, next);
+        let evidence = closed.take_evidence();
+        thread.held.push_back(closed);
+        self.note(evidence);
+    }
+
+    /// Hands on all closed batches of the thread but the last `keep`.
+    fn release(&mut self, tid: Tid, keep: usize, sink: &mut impl Sink) {
+        let (lossy, recirculating) = (self.lossy(), self.recently(self.recirculated));
         let suspicious = if lossy { Doubt::Unusual } else { Doubt::Lossy };
-        let mut batch =
-            std::mem::replace(&mut thread.current, self.spare.pop().unwrap_or_default());
-        thread.current.reset(false);
-        batch.close(close, sink);
-        if batch.doubt() == Doubt::Lossy {
-            self.lost = Some(self.now);
-        }
-        thread.held.push_back(batch);
-        let keep = if close == Close::Next { neighbours } else { 0 };
+        let neighbours = self.config.neighbours;
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
         while thread.held.len() > keep {
             let doubtful = |batch: &Batch| batch.doubt() >= suspicious;
-            let around = thread.held.iter().take(neighbours + 1).any(doubtful);
+            let after = thread.held.iter().take(neighbours + 1).any(doubtful);
             let Some(mut batch) = thread.held.pop_front() else { break };
-            let trust = match !around && thread.clean >= neighbours {
-                true => Trust::All,
-                false if lossy && recirculating => Trust::Nothing,
-                false => Trust::Packets,
+            let (first, last) = batch.span();
+            let doubted = after
+                || thread.clean < neighbours
+                || self.evidence.is_near(first, last, suspicious);
+            let trust = match doubted {
+                false => Trust::All,
+                true if lossy && recirculating => Trust::Nothing,
+                true => Trust::Packets,
             };
-            batch.emit(trust, sink);
             thread.clean = if doubtful(&batch) { 0 } else { (thread.clean + 1).min(neighbours) };
+            batch.emit(trust, sink);
             self.spare.push(batch);
+        }
+    }
+
+    /// Takes note of where doubt was cast.
+    fn note(&mut self, evidence: Option<(Ordinal, Doubt)>) {
+        if let Some((at, doubt)) = evidence {
+            self.evidence.add(at, doubt);
+            if doubt == Doubt::Lossy {
+                self.lost = Some(self.now);
+            }
         }
     }
 }

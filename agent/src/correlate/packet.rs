@@ -245,7 +245,7 @@ impl TcpStretch {
             && offset < self.payload
             && segment.payload <= self.payload - offset
             && index.is_none_or(|index| match offset.checked_div(index) {
-                Some(full) => offset % index == 0 && segment.payload <= full,
+                Some(full) => offset.is_multiple_of(index) && segment.payload <= full,
                 None => offset == 0,
             })
     }
