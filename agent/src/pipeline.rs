@@ -115,6 +115,7 @@ pub fn run(
                 correlator.push(&event, &mut AtThisTime { consumer, ports });
             }
             Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
+            Record::Unreadable => correlator.lost(),
             Record::Lost { kind, count } => {
                 counts.lost(kind, count);
                 correlator.lost();
