@@ -85,22 +85,17 @@ impl Outlet {
         self.pace.restart();
     }
 
-    /// Why the file takes no more; its spans since then count as failed.
-    #[must_use]
-    pub const fn failure(&self) -> Option<&OutputError> {
-        self.failure.as_ref()
-    }
-
     /// How far it is.
     #[must_use]
     pub const fn totals(&self) -> OutletTotals {
         self.totals
     }
 
-    /// Sends what is left, and gives the destination back.
-    pub fn finish(mut self) -> (Destination, OutletTotals, Option<OutputError>) {
+    /// Sends what is left. The error, if any, is the first of the file's: its spans from then on
+    /// count as failed.
+    pub fn finish(mut self) -> (OutletTotals, Option<OutputError>) {
         self.send();
-        (self.destination, self.totals, self.failure)
+        (self.totals, self.failure)
     }
 
     fn send(&mut self) {
@@ -129,13 +124,18 @@ impl Consumer for Outlet {
     }
 
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
-        self.totals.upcalls += 1;
-        if !self.filter.passes(upcall, ports) {
-            self.totals.filtered += 1;
+        let passes = self.filter.passes(upcall, ports);
+        if passes && !self.pace.is_max() {
+            self.pace.wait_for(upcall.last().ts);
+        }
+        // What would have come later, but for the end, did not come.
+        if self.pace.is_stopped() {
             return;
         }
-        if !self.pace.is_max() {
-            self.pace.wait_for(upcall.last().ts);
+        self.totals.upcalls += 1;
+        if !passes {
+            self.totals.filtered += 1;
+            return;
         }
         let Some(traced) = self.tracer.trace(upcall, ports, &mut self.batch) else {
             self.totals.not_sampled += 1;
@@ -151,4 +151,10 @@ impl Consumer for Outlet {
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}
+
+    /// Stopped, or nobody takes the spans any more.
+    fn is_closed(&self) -> bool {
+        let no_one = self.failure.is_some() && self.destination.otlp.is_none();
+        no_one || self.pace.is_stopped()
+    }
 }
