@@ -8,7 +8,7 @@ use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
 use crate::ports::Ports;
-use crate::trace::{SpanBatch, TimeAnchor, Tracer};
+use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Tracer};
 use crate::upcall::{Unmatched, Upcall};
 
 /// Where batches go: to either or both.
@@ -45,7 +45,7 @@ pub struct Outlet {
     pace: Pace,
     begins_now: bool,
     batch: SpanBatch,
-    /// When the oldest span in the batch came.
+    /// When the oldest span of the batch came.
     batch_since: Option<Instant>,
     totals: OutletTotals,
     failure: Option<OutputError>,
@@ -94,16 +94,19 @@ impl Outlet {
     /// Sends what is left. The error, if any, is the first of the file's: its spans from then on
     /// count as failed.
     pub fn finish(mut self) -> (OutletTotals, Option<OutputError>) {
-        self.send();
+        if !self.batch.is_empty() {
+            self.send_all();
+        }
         (self.totals, self.failure)
     }
 
-    fn send(&mut self) {
+    fn send_all(&mut self) {
         self.batch_since = None;
-        if self.batch.is_empty() {
-            return;
-        }
         let spans = self.batch.take();
+        self.send(spans);
+    }
+
+    fn send(&mut self, spans: EncodedSpans) {
         if let Some(file) = &mut self.destination.file
             && let Err(error) = file.write(&spans)
         {
@@ -137,16 +140,22 @@ impl Consumer for Outlet {
             self.totals.filtered += 1;
             return;
         }
+        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
         let Some(traced) = self.tracer.trace(upcall, ports, &mut self.batch) else {
             self.totals.not_sampled += 1;
             return;
         };
         self.totals.traces += 1;
         self.totals.spans += traced.spans as u64;
-        let since = *self.batch_since.get_or_insert_with(Instant::now);
-        let (spans, bytes) = (self.batch.spans(), self.batch.len_bytes());
-        if self.limits.should_cut(spans, bytes, since.elapsed()) {
-            self.send();
+        let now = Instant::now();
+        if !self.limits.fits(spans, bytes, traced.spans, self.batch.len_bytes() - bytes) {
+            let full = self.batch.take_until(before);
+            self.send(full);
+            self.batch_since = None;
+        }
+        let age = now - *self.batch_since.get_or_insert(now);
+        if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
+            self.send_all();
         }
     }
 
