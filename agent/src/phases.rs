@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{EventHead, MonotonicNs};
+use crate::event::{EventHead, EventKind, MonotonicNs};
 use crate::upcall::Upcall;
 
 /// The phases, in the order in which they start. The root (`upcall`) is not among them.
@@ -79,15 +79,21 @@ impl Phase {
 }
 
 impl Upcall<'_> {
+    /// The operation that ends the lookup: the flow put, or the execute where none was put. Where
+    /// it is not known whether one was, the end was not observed.
+    fn lookup_end(&self) -> Option<&EventHead> {
+        let unknown = self.missing.reason(EventKind::OpFlowPut).is_some();
+        self.flow_put.as_ref().or(self.flow_execute.as_ref().filter(|_| !unknown))
+    }
+
     /// The phase of this kind, if both of its ends were observed.
     #[must_use]
     pub fn phase(&self, kind: PhaseKind) -> Option<Phase> {
-        let operation = || self.flow_put.as_ref().or(self.flow_execute.as_ref());
         let (start, end) = match kind {
             PhaseKind::KernelToVswitchd => (&self.kernel.as_ref()?.head, &self.recv),
-            PhaseKind::Lookup => (&self.recv, operation()?),
+            PhaseKind::Lookup => (&self.recv, self.lookup_end()?),
             PhaseKind::Translate => (&self.recv, self.translated.as_ref()?),
-            PhaseKind::BatchWait => (self.translated.as_ref()?, operation()?),
+            PhaseKind::BatchWait => (self.translated.as_ref()?, self.lookup_end()?),
             PhaseKind::ExecuteToKernel => {
                 (self.flow_execute.as_ref()?, self.packet_execute.as_ref()?)
             }
@@ -106,8 +112,7 @@ impl Upcall<'_> {
     #[must_use]
     pub fn overhead_ns(&self) -> Option<i64> {
         let total = self.packet_execute?.ts.since(self.kernel.as_ref()?.head.ts);
-        let operation = self.flow_put.or(self.flow_execute)?;
-        Some(total.saturating_sub(operation.ts.since(self.recv.ts)))
+        Some(total.saturating_sub(self.lookup_end()?.ts.since(self.recv.ts)))
     }
 
     /// Nanoseconds from the first to the last event that was found.

@@ -17,6 +17,10 @@ pub trait Consumer {
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports);
     /// See [`Sink::unmatched`].
     fn unmatched(&mut self, unmatched: &Unmatched);
+    /// Whether it is of no use to go on. Asked now and then.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// Both take everything.
@@ -37,6 +41,10 @@ impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
     fn unmatched(&mut self, unmatched: &Unmatched) {
         self.0.unmatched(unmatched);
         self.1.unmatched(unmatched);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed() || self.1.is_closed()
     }
 }
 
@@ -72,8 +80,8 @@ impl<C: Consumer> Sink for AtThisTime<'_, C> {
     }
 }
 
-/// Reads `recording` to its end, or until `go_on` says no. `go_on` is asked now and then, with how
-/// far the input is read.
+/// Reads `recording` to its end, until `consumer` is closed, or until `go_on` says no. `go_on` is
+/// asked now and then, with how far the input is read.
 ///
 /// # Errors
 ///
@@ -95,7 +103,7 @@ pub fn run(
     loop {
         if until_question == 0 {
             until_question = EVENTS_PER_QUESTION;
-            if !go_on(recording.progress()) {
+            if consumer.is_closed() || !go_on(recording.progress()) {
                 break;
             }
         }
@@ -115,6 +123,7 @@ pub fn run(
                 correlator.push(&event, &mut AtThisTime { consumer, ports });
             }
             Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
+            Record::Unreadable => correlator.lost(),
             Record::Lost { kind, count } => {
                 counts.lost(kind, count);
                 correlator.lost();

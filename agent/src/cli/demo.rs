@@ -89,7 +89,8 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
     let envelope = session::envelope()?;
     let Ended { fed, export, interrupted } =
         session::run(Some((&config, envelope)), stop, feed).await?;
-    let (summary, export) = (fed?, export.context("nothing was exported")?);
+    let summary = fed.context("the demonstration was interrupted")??;
+    let export = export.context("nothing was exported")?;
     session::warn(&export.problems);
     let received = match receiver {
         Some(receiver) => Some(receiver.shutdown().await?),

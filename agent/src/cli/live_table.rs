@@ -2,11 +2,14 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+use anyhow::Context;
 use upspan::event::Event;
 use upspan::pipeline::Consumer;
 use upspan::ports::Ports;
 use upspan::report::event_line::{EventLine, HEADER};
 use upspan::upcall::{Unmatched, Upcall};
+
+use super::stdout::CANNOT_WRITE;
 
 /// Prints events to standard output, unless it is quiet.
 pub(super) struct LiveTable {
@@ -25,9 +28,9 @@ impl LiveTable {
     }
 
     /// Ends the table.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
         self.write(Write::flush);
-        self.error.map_or(Ok(()), Err)
+        self.error.map_or(Ok(()), Err).context(CANNOT_WRITE)
     }
 
     fn write(&mut self, print: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>) {
@@ -48,4 +51,8 @@ impl Consumer for LiveTable {
     fn upcall(&mut self, _: &Upcall<'_>, _: &Ports) {}
 
     fn unmatched(&mut self, _: &Unmatched) {}
+
+    fn is_closed(&self) -> bool {
+        self.error.is_some()
+    }
 }

@@ -9,6 +9,7 @@ mod report;
 mod session;
 mod stdout;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -27,7 +28,7 @@ Exit codes:
   1  an error, which is printed
   2  the command line is wrong
   3  done, but spans were not delivered
-  130  interrupted";
+  130  interrupted by Ctrl-C or SIGTERM; what was read until then is delivered";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -62,6 +63,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
         .with_max_level(tracing::Level::WARN)
@@ -81,5 +83,17 @@ pub(crate) fn run() -> ExitCode {
             eprintln!("upspan: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU64;
 
+use anyhow::bail;
 use upspan::source::input::Input;
 use upspan::source::recording::{HandlerFilter, Options, Recording};
 
-/// How to read a recording.
+/// How to read a recording. Not `Args`: clap wants other names for what is flattened into those.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Recording")]
-pub(super) struct Args {
+pub(super) struct ReadArgs {
     /// Stop at the first malformed line, instead of leaving it out
     #[arg(long)]
     strict: bool,
@@ -22,7 +23,7 @@ pub(super) struct Args {
     handler_filter: Option<HandlerFilter>,
 }
 
-impl Args {
+impl ReadArgs {
     fn options(&self) -> Options {
         Options {
             strict: self.strict,
@@ -35,10 +36,48 @@ impl Args {
     pub(super) fn open(&self, input: &Input) -> anyhow::Result<Recording> {
         Ok(Recording::open(input, self.options())?)
     }
+    /// Says what of a recording could not be used, to standard error.
+    ///
+    /// # Errors
+    ///
+    /// If it is no recording at all.
+    pub(super) fn review(&self, recording: &Recording, input: &Input) -> anyhow::Result<()> {
+        // In strict mode, the one malformed line is the error.
+        if !self.strict {
+            warn_of_malformed(recording, input);
+        }
+        if let Some(damage) = recording.damage() {
+            eprintln!("upspan: {input}: {damage}; what comes before it was used");
+        }
+        let counts = recording.counts();
+        if counts.unrelated() > 0 {
+            let lines = lines(counts.unrelated());
+            eprintln!("upspan: {input}: {lines} that upcall_cost.py does not write were left out");
+        }
+        match (recording.has_port_map(), counts.event_lines()) {
+            (false, 0) if counts.malformed() == 0 => bail!(
+                "{input} is no recording: give a file that upcall_cost.py has written with \
+                 --write-events"
+            ),
+            (_, 0) => eprintln!("upspan: {input}: no event in it"),
+            (false, _) => eprintln!(
+                "upspan: {input}: no dp_port_map in it, so no dp_upcall could be used: the line \
+                 `dp_port_map = {{...}}` should be the first"
+            ),
+            (true, _) => {}
+        }
+        let lost = counts.sum().miss;
+        if lost > 0 {
+            eprintln!(
+                "upspan: {input}: {lost} events were lost while recording; joins that this makes \
+                 uncertain were left out. Record with more --buffer-page-count."
+            );
+        }
+        Ok(())
+    }
 }
 
-/// Says what of a recording could not be used, to standard error.
-pub(super) fn warn(recording: &Recording, input: &str) {
+fn warn_of_malformed(recording: &Recording, input: &Input) {
     let malformed = recording.counts().malformed();
     for line in recording.malformed() {
         eprintln!("upspan: {input}: {line}");
@@ -48,29 +87,11 @@ pub(super) fn warn(recording: &Recording, input: &str) {
         eprintln!("upspan: {input}: … and {} more", malformed - kept);
     }
     if malformed > 0 {
-        eprintln!(
-            "upspan: {malformed} malformed lines were left out (--strict stops at the first)"
-        );
+        let lines = lines(malformed);
+        eprintln!("upspan: {input}: {lines} could not be read (--strict stops at the first)");
     }
-    if let Some(damage) = recording.damage() {
-        eprintln!("upspan: {input}: {damage}; what comes before it was used");
-    }
-    if recording.counts().event_lines() == 0 {
-        eprintln!(
-            "upspan: {input}: no event in it; it should be what upcall_cost.py writes with \
-             --write-events"
-        );
-    } else if !recording.has_port_map() {
-        eprintln!(
-            "upspan: {input}: no dp_port_map in it, so no dp_upcall could be used: the line \
-             `dp_port_map = {{...}}` should be the first"
-        );
-    }
-    let lost = recording.counts().sum().miss;
-    if lost > 0 {
-        eprintln!(
-            "upspan: {input}: {lost} events were lost while recording; joins that this makes \
-             uncertain were left out. Record with more --buffer-page-count."
-        );
-    }
+}
+
+fn lines(count: u64) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }

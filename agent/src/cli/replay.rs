@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -13,15 +14,16 @@ use tokio::runtime::Runtime;
 use upspan::correlate::Config;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::filter::UpcallFilter;
-use upspan::pipeline;
+use upspan::pipeline::{self, Consumer};
 use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop};
 use upspan::source::input::Input;
 use upspan::source::recording::Recording;
 use upspan::trace::{IdGenerator, RatioSampler, TimeAnchor, Tracer, TracerConfig};
 
 use super::progress::Bar;
+use super::recording::ReadArgs;
 use super::session::{self, Ended};
-use super::{Format, Outcome, recording, stdout};
+use super::{Format, Outcome, stdout};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,8 +32,8 @@ pub(super) struct Args {
     #[arg(value_name = "FILE")]
     file: Input,
 
-    /// Write OTLP JSON lines to FILE, or to standard output if it is -; to an endpoint, too, only
-    /// if --endpoint is given
+    /// Write OTLP JSON lines to FILE, or to standard output if it is -, instead of sending them;
+    /// with --endpoint, do both
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -50,7 +52,7 @@ pub(super) struct Args {
     traces: TraceArgs,
 
     #[command(flatten)]
-    recording: recording::Args,
+    recording: ReadArgs,
 
     #[command(flatten)]
     export: ExportOptions,
@@ -67,7 +69,7 @@ struct TimeArgs {
     #[arg(long, value_name = "SPEED", default_value = "max")]
     speed: Speed,
 
-    /// Start over at the end: so many times in all, or until interrupted
+    /// Start over at the end: until interrupted, or so many times in all
     #[arg(long = "loop", value_name = "TIMES", num_args = 0..=1, require_equals = true)]
     times: Option<Option<NonZeroU64>>,
 }
@@ -119,9 +121,9 @@ fn ratio(ratio: &str) -> Result<RatioSampler, String> {
 /// What a replay did, as it is printed.
 #[derive(Debug, Serialize)]
 struct Replayed {
+    /// Not known if the replay was interrupted while it waited for input.
     #[serde(flatten)]
-    upcalls: OutletTotals,
-    malformed_lines: u64,
+    read: Option<Read>,
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<Delivered>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,12 +137,12 @@ struct Delivered {
     totals: Totals,
 }
 
-/// What the thread that reads the recording comes back with.
-struct Fed {
-    destination: Destination,
+/// What was read, and what became of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Read {
+    #[serde(flatten)]
     upcalls: OutletTotals,
     malformed_lines: u64,
-    outcome: anyhow::Result<()>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -157,12 +159,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         )?),
     };
     let limits = config.as_ref().map_or_else(BatchLimits::default, ExportConfig::batch);
+    let tracer = args.traces.tracer()?;
     let file = match &args.output {
+        Some(path) if is_same_file(&args.file, path) => {
+            bail!("{} is the recording itself: name another file for --output", args.file)
+        }
         Some(path) => Some(FileOutput::create(path, session::envelope()?)?),
         None => None,
     };
 
-    let tracer = args.traces.tracer()?;
+    let written = file.as_ref().map(FileOutput::account);
     let stop = Stop::default();
     let feed = {
         let (args, stop) = (args.clone(), stop.clone());
@@ -175,23 +181,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Ended { fed, export, interrupted } =
         Runtime::new()?.block_on(session::run(export, stop, feed))?;
 
-    let problems = export.as_ref().map_or(&[][..], |export| &export.problems);
-    session::warn(problems);
-    let output = fed.destination.file.as_ref().map(FileOutput::totals);
+    session::warn(export.as_ref().map_or(&[], |export| &export.problems));
+    let output = written.map(|account| account.totals());
     let endpoint = config.zip(export).map(|(config, export)| Delivered {
         url: config.endpoint().to_string(),
         totals: export.totals,
     });
     let lossless = endpoint.as_ref().is_none_or(|delivered| delivered.totals.is_lossless())
         && output.as_ref().is_none_or(Totals::is_lossless);
-    let Fed { upcalls, malformed_lines, .. } = fed;
-    print(args, &Replayed { upcalls, malformed_lines, endpoint, output })?;
-    fed.outcome?;
+    let (read, outcome) = fed.map_or((None, Ok(())), |(read, outcome)| (Some(read), outcome));
+    print(args, &Replayed { read, endpoint, output })?;
+    outcome?;
     Ok(match (interrupted, lossless) {
         (true, _) => Outcome::Interrupted,
         (false, true) => Outcome::Done,
         (false, false) => Outcome::NotDelivered,
     })
+}
+
+/// Whether the output would overwrite what is read.
+fn is_same_file(input: &Input, output: &Path) -> bool {
+    let Input::Path(input) = input else { return false };
+    match (input.metadata(), output.metadata()) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
 }
 
 /// Reads the recording, as often as wanted, and feeds its upcalls to the destination.
@@ -202,11 +216,12 @@ fn feed(
     destination: Destination,
     limits: BatchLimits,
     stop: Stop,
-) -> Fed {
-    let pace = Pace::new(args.time.speed, stop.clone());
+) -> (Read, anyhow::Result<()>) {
+    let pace = Pace::new(args.time.speed, stop);
     let mut outlet = Outlet::new(destination, tracer, args.traces.filter(), limits, pace);
     let mut malformed_lines = 0;
     let mut outcome = Ok(());
+    let mut reviewed = false;
     let mut next = Some(first);
     let mut times = match args.time.times {
         None => Some(1),
@@ -217,16 +232,19 @@ fn feed(
         let bar = Bar::new("replaying", args.quiet);
         let read = pipeline::run(&mut recording, Config::default(), &mut outlet, |progress| {
             bar.show(progress);
-            !stop.is_stopped()
+            true
         });
         drop(bar);
-        recording::warn(&recording, &args.file.to_string());
+        outcome = read.map(|_| ()).map_err(anyhow::Error::from);
+        // The second time would say the same.
+        if !std::mem::replace(&mut reviewed, true) {
+            let review = args.recording.review(&recording, &args.file);
+            outcome = outcome.and(review);
+        }
         malformed_lines += recording.counts().malformed();
         times = times.map(|times| times - 1);
-        let again = times != Some(0) && !stop.is_stopped() && outlet.failure().is_none();
         // A recording without upcalls would start over without end or effect.
-        let again = again && outlet.totals().upcalls > 0;
-        outcome = read.map(|_| ()).map_err(anyhow::Error::from);
+        let again = times != Some(0) && !outlet.is_closed() && outlet.totals().upcalls > 0;
         if again && outcome.is_ok() {
             match args.recording.open(&args.file) {
                 Ok(recording) => next = Some(recording),
@@ -234,11 +252,11 @@ fn feed(
             }
         }
     }
-    let (destination, upcalls, failure) = outlet.finish();
+    let (upcalls, failure) = outlet.finish();
     if let Some(failure) = failure {
         outcome = outcome.and(Err(failure.into()));
     }
-    Fed { destination, upcalls, malformed_lines, outcome }
+    (Read { upcalls, malformed_lines }, outcome)
 }
 
 impl TimeArgs {
@@ -258,7 +276,8 @@ impl TraceArgs {
     fn tracer(&self) -> anyhow::Result<Tracer> {
         let sampler = match self.sample {
             Some(sampler) => sampler,
-            None => RatioSampler::from_env(session::variable)?,
+            None => RatioSampler::from_env(session::variable)
+                .context("cannot use OTEL_TRACES_SAMPLER or its _ARG")?,
         };
         let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
         Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
@@ -290,17 +309,29 @@ fn print(args: &Args, replayed: &Replayed) -> anyhow::Result<()> {
 
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OutletTotals { upcalls, filtered, not_sampled, traces, spans } = self.upcalls;
-        write!(f, "{upcalls} upcalls became {traces} traces of {spans} spans")?;
-        match (filtered, not_sampled) {
-            (0, 0) => writeln!(f)?,
-            _ => writeln!(f, " ({filtered} filtered out, {not_sampled} not sampled)")?,
+        match self.read {
+            Some(read) => writeln!(f, "{read}")?,
+            None => writeln!(f, "interrupted while it waited for input; a batch begun is lost")?,
         }
         if let Some(Delivered { url, totals }) = &self.endpoint {
             writeln!(f, "{url}: {totals}")?;
         }
         if let Some(totals) = &self.output {
             writeln!(f, "output: {totals}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OutletTotals { upcalls, filtered, not_sampled, traces, spans } = self.upcalls;
+        write!(f, "{upcalls} upcalls became {traces} traces of {spans} spans")?;
+        if filtered + not_sampled > 0 {
+            write!(f, " ({filtered} filtered out, {not_sampled} not sampled)")?;
+        }
+        if upcalls > 0 && filtered == upcalls {
+            write!(f, "\nno upcall passed the filter: upspan report shows ports and threads")?;
         }
         Ok(())
     }

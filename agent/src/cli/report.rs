@@ -10,7 +10,8 @@ use upspan::source::input::Input;
 
 use super::live_table::LiveTable;
 use super::progress::Bar;
-use super::{Format, Outcome, recording, stdout};
+use super::recording::ReadArgs;
+use super::{Format, Outcome, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -44,14 +45,13 @@ pub(super) struct Args {
     slowest: usize,
 
     #[command(flatten)]
-    recording: recording::Args,
+    recording: ReadArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Some(input) = args.file.as_ref().or(args.read_events.as_ref()) else {
         anyhow::bail!("name the recording to read");
     };
-    let name = input.to_string();
     let mut recording = args.recording.open(input)?;
     let quiet = args.quiet || args.format == Format::Json;
     let report = Report::new(ReportOptions {
@@ -67,8 +67,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     drop(bar);
     let Tee(report, table) = consumer;
     table.finish()?;
-    recording::warn(&recording, &name);
+    let reviewed = args.recording.review(&recording, input);
     let summary = report.finish(read?, recording.ports());
+    reviewed?;
     match args.format {
         Format::Json => stdout::write_json(&summary)?,
         Format::Text => {

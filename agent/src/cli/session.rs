@@ -1,14 +1,22 @@
 //! One export from start to end: the exporter, the thread that feeds it, and an interrupt.
 
+use std::pin::pin;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use upspan::export::{ExportConfig, ExportSummary, Exporter, Problem, SpanSender};
 use upspan::replay::Stop;
 use upspan::trace::{Envelope, Resource, host_name};
 
 /// How long an interrupted replay may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the feeding thread may take to end once the exporter takes no more.
+const END: Duration = Duration::from_secs(1);
 
 /// An environment variable.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -24,54 +32,93 @@ pub(super) fn envelope() -> anyhow::Result<Envelope> {
 /// Says what went wrong on the way out, to standard error.
 pub(super) fn warn(problems: &[Problem]) {
     for problem in problems {
-        let advice = problem.advice().unwrap_or_default();
         let times =
             if problem.count == 1 { "once".into() } else { format!("{} times", problem.count) };
-        eprintln!("upspan: {} ({times}). {advice}", problem.message);
+        let advice = problem.advice().map(|advice| format!(" {advice}")).unwrap_or_default();
+        eprintln!("upspan: {} ({times}).{advice}", problem.message);
     }
 }
 
 /// How a session ended.
 #[derive(Debug)]
 pub(super) struct Ended<T> {
-    /// What the feeding thread returned.
-    pub(super) fed: T,
+    /// What the feeding thread returned; `None` if it was interrupted while it waited for input.
+    pub(super) fed: Option<T>,
     /// What the exporter did, if there was one.
     pub(super) export: Option<ExportSummary>,
-    /// Somebody pressed Ctrl-C.
+    /// Somebody pressed Ctrl-C, or the system wants the process to end.
     pub(super) interrupted: bool,
 }
 
 /// Runs `feed` on a thread of its own until it is done or interrupted, then delivers what is left.
+/// A second interrupt gives that up.
 pub(super) async fn run<T: Send + 'static>(
     export: Option<(&ExportConfig, Envelope)>,
     stop: Stop,
     feed: impl FnOnce(Option<SpanSender>) -> T + Send + 'static,
 ) -> anyhow::Result<Ended<T>> {
+    let mut interrupts = Interrupts::listen()?;
     let exporter =
         export.map(|(config, envelope)| Exporter::start(config, envelope)).transpose()?;
     let sender = exporter.as_ref().map(Exporter::sender);
-    let mut feeding = tokio::task::spawn_blocking(move || feed(sender));
-    let (fed, interrupted) = tokio::select! {
-        fed = &mut feeding => (Some(fed), false),
-        () = interrupt() => (None, true),
+    let (done, mut feeding) = oneshot::channel();
+    // Not one of the runtime's threads: those are waited for, and a read from a pipe may never end.
+    thread::Builder::new().name("replay".to_owned()).spawn(move || done.send(feed(sender)))?;
+
+    let mut fed = tokio::select! {
+        fed = &mut feeding => Some(fed),
+        () = interrupts.next() => None,
     };
-    stop.stop();
-    let export = match exporter {
-        Some(exporter) if interrupted => Some(exporter.shutdown(DRAIN).await),
-        Some(exporter) => Some(exporter.drain(interrupt()).await),
-        None => None,
+    let mut interrupted = fed.is_none();
+    let export = if interrupted {
+        stop.stop();
+        let mut give_up = pin!(async {
+            tokio::select! {
+                () = sleep(DRAIN) => {}
+                () = interrupts.next() => {}
+            }
+        });
+        // First the thread, so that the exporter gets what is in its hands.
+        tokio::select! {
+            result = &mut feeding => fed = Some(result),
+            () = &mut give_up => {}
+        }
+        let export = match exporter {
+            Some(exporter) if fed.is_some() => Some(exporter.drain(give_up).await),
+            Some(exporter) => Some(exporter.shutdown(Duration::ZERO).await),
+            None => None,
+        };
+        if fed.is_none() {
+            // It waited for room in the exporter, and finds that closed; or it waits for input.
+            fed = timeout(END, feeding).await.ok();
+        }
+        export
+    } else if let Some(exporter) = exporter {
+        let give_up = async {
+            interrupts.next().await;
+            interrupted = true;
+        };
+        Some(exporter.drain(give_up).await)
+    } else {
+        None
     };
-    let fed = match fed {
-        Some(fed) => fed,
-        None => feeding.await,
-    };
-    Ok(Ended { fed: fed.context("the replay failed")?, export, interrupted })
+    let fed = fed.transpose().context("the replay failed")?;
+    Ok(Ended { fed, export, interrupted })
 }
 
-/// Waits for Ctrl-C; for ever where that cannot be told.
-async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// The signals that ask for an end: Ctrl-C, and what `kill` and container engines send.
+struct Interrupts(Signal, Signal);
+
+impl Interrupts {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self(listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
     }
 }

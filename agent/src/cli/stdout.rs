@@ -4,13 +4,20 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use anyhow::Context;
 use terminal_size::{Width, terminal_size};
+use upspan::export::OutputError;
 use upspan::report::waterfall::DEFAULT_WIDTH;
+
+/// What an error of standard output says.
+pub(super) const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// Whether the command ended because nobody reads its output any more.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .filter_map(|cause| match cause.downcast_ref() {
+            Some(OutputError::Write { error, .. }) => Some(error),
+            _ => cause.downcast_ref::<io::Error>(),
+        })
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
@@ -19,7 +26,7 @@ pub(super) fn write(
     print: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    print(&mut out).and_then(|()| out.flush()).context("cannot write to standard output")
+    print(&mut out).and_then(|()| out.flush()).context(CANNOT_WRITE)
 }
 
 /// Writes a value as JSON, with a line's end.

@@ -101,16 +101,12 @@ pub(super) struct Batch {
     last: Ordinal,
     /// Doubt that was not taken note of yet.
     evidence: Option<(Ordinal, Doubt)>,
-    /// Whether an execute was joined yet: one before that may be of an earlier batch.
-    joined: bool,
-    /// The thread's first batch: capture may have begun within it.
-    first_of_thread: bool,
     close: Option<Close>,
 }
 
 impl Batch {
     /// Empties it for reuse.
-    pub(super) fn reset(&mut self, first_of_thread: bool) {
+    pub(super) fn reset(&mut self) {
         self.len = 0;
         self.cursor = 0;
         self.first_operation = None;
@@ -119,8 +115,6 @@ impl Batch {
         self.packet_executes.clear();
         self.doubt = Doubt::None;
         self.evidence = None;
-        self.joined = false;
-        self.first_of_thread = first_of_thread;
         self.close = None;
     }
 
@@ -208,7 +202,6 @@ impl Batch {
         let place = match found {
             Ok(place) => {
                 self.assign_puts(place, sink);
-                self.joined = true;
                 self.cursor = place + 1;
                 let member = &mut self.members[place];
                 member.flow_put = own_put;
@@ -216,9 +209,7 @@ impl Batch {
                 Some(place)
             }
             Err(reason) => {
-                if self.joined || !self.first_of_thread {
-                    self.add_doubt(Doubt::Unusual);
-                }
+                self.add_doubt(Doubt::Unusual);
                 sink.unmatched(&Unmatched { kind: EventKind::OpFlowExecute, head, reason });
                 if let Some(head) = own_put {
                     sink.unmatched(&Unmatched { kind: EventKind::OpFlowPut, head, reason });
@@ -420,6 +411,10 @@ impl Member {
                 sink.unmatched(&Unmatched { kind, head, reason });
                 self.missing.set(kind, MissingReason::Ambiguous);
             }
+        }
+        if by_order {
+            // Whether there was a put at all cannot be told any more.
+            self.missing.set(EventKind::OpFlowPut, MissingReason::Ambiguous);
         }
     }
 

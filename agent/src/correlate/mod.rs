@@ -227,7 +227,7 @@ impl Correlator {
         let (spare, clean) = (&mut self.spare, self.config.neighbours);
         let thread = self.threads.entry(head.tid).or_insert_with(|| {
             let mut current = spare.pop().unwrap_or_default();
-            current.reset(true);
+            current.reset();
             Thread { current, clean, ..Thread::default() }
         });
         thread.last = head.ts;
@@ -259,7 +259,7 @@ impl Correlator {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         thread.current.close(close, sink);
         let mut next = self.spare.pop().unwrap_or_default();
-        next.reset(false);
+        next.reset();
         let mut closed = std::mem::replace(&mut thread.current, next);
         let evidence = closed.take_evidence();
         thread.held.push_back(closed);

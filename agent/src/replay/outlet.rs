@@ -8,7 +8,7 @@ use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
 use crate::ports::Ports;
-use crate::trace::{SpanBatch, TimeAnchor, Tracer};
+use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Tracer};
 use crate::upcall::{Unmatched, Upcall};
 
 /// Where batches go: to either or both.
@@ -45,7 +45,7 @@ pub struct Outlet {
     pace: Pace,
     begins_now: bool,
     batch: SpanBatch,
-    /// When the oldest span in the batch came.
+    /// When the oldest span of the batch came.
     batch_since: Option<Instant>,
     totals: OutletTotals,
     failure: Option<OutputError>,
@@ -85,30 +85,28 @@ impl Outlet {
         self.pace.restart();
     }
 
-    /// Why the file takes no more; its spans since then count as failed.
-    #[must_use]
-    pub const fn failure(&self) -> Option<&OutputError> {
-        self.failure.as_ref()
-    }
-
     /// How far it is.
     #[must_use]
     pub const fn totals(&self) -> OutletTotals {
         self.totals
     }
 
-    /// Sends what is left, and gives the destination back.
-    pub fn finish(mut self) -> (Destination, OutletTotals, Option<OutputError>) {
-        self.send();
-        (self.destination, self.totals, self.failure)
+    /// Sends what is left. The error, if any, is the first of the file's: its spans from then on
+    /// count as failed.
+    pub fn finish(mut self) -> (OutletTotals, Option<OutputError>) {
+        if !self.batch.is_empty() {
+            self.send_all();
+        }
+        (self.totals, self.failure)
     }
 
-    fn send(&mut self) {
+    fn send_all(&mut self) {
         self.batch_since = None;
-        if self.batch.is_empty() {
-            return;
-        }
         let spans = self.batch.take();
+        self.send(spans);
+    }
+
+    fn send(&mut self, spans: EncodedSpans) {
         if let Some(file) = &mut self.destination.file
             && let Err(error) = file.write(&spans)
         {
@@ -129,26 +127,43 @@ impl Consumer for Outlet {
     }
 
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
+        let passes = self.filter.passes(upcall, ports);
+        if passes && !self.pace.is_max() {
+            self.pace.wait_for(upcall.last().ts);
+        }
+        // What would have come later, but for the end, did not come.
+        if self.pace.is_stopped() {
+            return;
+        }
         self.totals.upcalls += 1;
-        if !self.filter.passes(upcall, ports) {
+        if !passes {
             self.totals.filtered += 1;
             return;
         }
-        if !self.pace.is_max() {
-            self.pace.wait_for(upcall.last().ts);
-        }
+        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
         let Some(traced) = self.tracer.trace(upcall, ports, &mut self.batch) else {
             self.totals.not_sampled += 1;
             return;
         };
         self.totals.traces += 1;
         self.totals.spans += traced.spans as u64;
-        let since = *self.batch_since.get_or_insert_with(Instant::now);
-        let (spans, bytes) = (self.batch.spans(), self.batch.len_bytes());
-        if self.limits.should_cut(spans, bytes, since.elapsed()) {
-            self.send();
+        let now = Instant::now();
+        if !self.limits.fits(spans, bytes, traced.spans, self.batch.len_bytes() - bytes) {
+            let full = self.batch.take_until(before);
+            self.send(full);
+            self.batch_since = None;
+        }
+        let age = now - *self.batch_since.get_or_insert(now);
+        if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
+            self.send_all();
         }
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}
+
+    /// Stopped, or nobody takes the spans any more.
+    fn is_closed(&self) -> bool {
+        let no_one = self.failure.is_some() && self.destination.otlp.is_none();
+        no_one || self.pace.is_stopped()
+    }
 }

@@ -99,6 +99,12 @@ impl Pace {
         }
     }
 
+    /// Whether the replay is stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
     /// Starts anew with the next wait: the recording begins again.
     pub const fn restart(&mut self) {
         self.start = None;

@@ -19,6 +19,8 @@ pub enum Record<'a> {
         /// Why it is of no use.
         reason: Unusable,
     },
+    /// An event that could not be read: what it was is not known.
+    Unreadable,
     /// Events that the source lost, as it reports it.
     Lost {
         /// Their kind.

@@ -88,6 +88,23 @@ impl SpanBatch {
         EncodedSpans { bytes: full.buf.into(), spans: full.spans }
     }
 
+    /// Hands out the spans before `end`, an earlier state of this batch, and keeps those after it.
+    #[must_use]
+    pub fn take_until(&mut self, end: BatchEnd) -> EncodedSpans {
+        let rest = self.buf.split_off(end.bytes);
+        let whole = std::mem::replace(
+            self,
+            Self { buf: rest, spans: self.spans - end.spans, traces: self.traces - end.traces },
+        );
+        EncodedSpans { bytes: whole.buf.into(), spans: end.spans }
+    }
+
+    /// Where the batch ends now.
+    #[must_use]
+    pub const fn end(&self) -> BatchEnd {
+        BatchEnd { bytes: self.buf.len(), spans: self.spans, traces: self.traces }
+    }
+
     pub(super) fn start_trace(&mut self) {
         self.traces += 1;
     }
@@ -108,6 +125,14 @@ impl SpanBatch {
             wire::fixed32(buf, SPAN_FLAGS, FLAGS);
         });
     }
+}
+
+/// A place between two traces of a [`SpanBatch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchEnd {
+    bytes: usize,
+    spans: usize,
+    traces: usize,
 }
 
 /// Zero is proto3's default, and a default is not written.

@@ -52,7 +52,7 @@ mod wire;
 
 use opentelemetry::trace::TraceId;
 
-pub use self::batch::{EncodedSpans, SpanBatch};
+pub use self::batch::{BatchEnd, EncodedSpans, SpanBatch};
 pub use self::clock::TimeAnchor;
 pub use self::envelope::Envelope;
 pub use self::ids::IdGenerator;

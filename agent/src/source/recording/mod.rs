@@ -87,6 +87,8 @@ pub struct Recording {
 enum Step {
     /// The event that `Recording::event` now holds.
     Event,
+    /// An event, by its start, that is malformed.
+    Unreadable,
     /// Nothing that comes as a record of its own, or losses to be looked for.
     Other,
     End,
@@ -181,6 +183,7 @@ impl Recording {
             }
             match self.step()? {
                 Step::Event => break,
+                Step::Unreadable => return Ok(Some((Record::Unreadable, &self.ports))),
                 Step::Other => {}
                 Step::End => return Ok(None),
             }
@@ -255,7 +258,7 @@ impl Recording {
                 self.counts.malformed_events += u64::from(is_event);
                 // A line without its end is most probably malformed because of that.
                 self.report(if end == LineEnd::Input { LineFault::Cut } else { fault })?;
-                Ok(Step::Other)
+                Ok(if is_event { Step::Unreadable } else { Step::Other })
             }
         }
     }

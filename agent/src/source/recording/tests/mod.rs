@@ -38,6 +38,7 @@ impl Outcome {
 
 fn drain(mut recording: Recording) -> Result<Outcome, RecordingError> {
     let mut outcome = Outcome::default();
+    let mut unreadable = 0;
     while let Some(record) = recording.next()? {
         match record {
             Record::Event(event) => {
@@ -46,9 +47,11 @@ fn drain(mut recording: Recording) -> Result<Outcome, RecordingError> {
             Record::Unusable { head, reason, .. } => {
                 outcome.events.push((head.ordinal.0, Err(reason)));
             }
+            Record::Unreadable => unreadable += 1,
             Record::Lost { kind, count } => outcome.lost.push((kind, count)),
         }
     }
+    assert_eq!(unreadable, recording.counts().malformed_events());
     assert_eq!(recording.next()?, None, "the end stays the end");
     outcome.counts = *recording.counts();
     outcome.malformed = recording.malformed().to_vec();
