@@ -25,8 +25,13 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All phases, in the order in which they start.
-    pub const ALL: [Self; 5] =
-        [Self::KernelToVswitchd, Self::Lookup, Self::Translate, Self::BatchWait, Self::ExecuteToKernel];
+    pub const ALL: [Self; 5] = [
+        Self::KernelToVswitchd,
+        Self::Lookup,
+        Self::Translate,
+        Self::BatchWait,
+        Self::ExecuteToKernel,
+    ];
 
     /// The span's name.
     #[must_use]

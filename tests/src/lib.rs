@@ -2,4 +2,5 @@
 
 pub mod backend;
 pub mod pki;
+pub mod pvp;
 pub mod spans;
