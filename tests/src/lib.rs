@@ -4,4 +4,5 @@ pub mod backend;
 pub mod collect;
 pub mod fixtures;
 pub mod pki;
+pub mod pvp;
 pub mod spans;
