@@ -1,1 +1,168 @@
-fn main() {}
+//! Events per second of the correlator alone, by one thread.
+//!
+//! Events come to it in stretches that were decoded beforehand, outside of the time measured: as
+//! from a source's buffer, they are in the cache when they are pushed. Otherwise a long run would
+//! show what the memory holding the input costs.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
+use upspan::correlate::{Config, Correlator};
+use upspan::event::{Event, EventBody, FlowKeyBytes, Packet};
+use upspan::ports::{DatapathId, Ports};
+use upspan::source::Record;
+use upspan::source::recording::{Options, Recording};
+use upspan::upcall::{Sink, Unmatched, Upcall};
+
+#[path = "../../tests/src/pvp.rs"]
+#[expect(dead_code, reason = "the recordings that it writes are for the benchmark of the whole")]
+mod pvp;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+/// Events that are decoded at a time.
+const STRETCH: usize = 1024;
+
+/// Counts what it is given.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counter {
+    upcalls: u64,
+    complete: u64,
+    unmatched: u64,
+}
+
+impl Sink for Counter {
+    fn upcall(&mut self, upcall: &Upcall<'_>) {
+        self.upcalls += 1;
+        self.complete += u64::from(upcall.is_complete());
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        black_box(unmatched.reason);
+        self.unmatched += 1;
+    }
+}
+
+/// Correlates one recording.
+struct Run {
+    correlator: Correlator,
+    counter: Counter,
+    took: Duration,
+}
+
+impl Run {
+    fn start() -> Self {
+        let start = Instant::now();
+        let correlator = Correlator::new(Config::default());
+        Self { correlator, counter: Counter::default(), took: start.elapsed() }
+    }
+
+    fn push(&mut self, events: &[Event<'_>]) {
+        let start = Instant::now();
+        for event in events {
+            self.correlator.push(event, &mut self.counter);
+        }
+        self.took += start.elapsed();
+    }
+
+    fn finish(mut self) -> (Duration, Counter) {
+        let start = Instant::now();
+        self.correlator.finish(&mut self.counter);
+        (self.took + start.elapsed(), self.counter)
+    }
+}
+
+/// The usable events of a recording, for good.
+fn read(fixture: &str) -> Vec<Event<'static>> {
+    let path = format!("{FIXTURES}/{fixture}.events.zst");
+    let mut recording = Recording::open(&std::path::Path::new(&path).into(), Options::default())
+        .expect("the fixture is there");
+    let mut events = Vec::new();
+    while let Some(record) = recording.next().expect("the fixture is whole") {
+        if let Record::Event(event) = record {
+            events.push(owned(event));
+        }
+    }
+    events
+}
+
+fn owned(event: Event<'_>) -> Event<'static> {
+    let keep = |bytes: &[u8]| -> &'static [u8] { bytes.to_vec().leak() };
+    let kept = |packet: Packet<'_>| Packet { len: packet.len, bytes: keep(packet.bytes) };
+    let body = match event.body {
+        EventBody::DpUpcall { datapath, port, packet, linear_len } => {
+            EventBody::DpUpcall { datapath, port, packet: kept(packet), linear_len }
+        }
+        EventBody::RecvUpcall { datapath, in_port, packet, key } => EventBody::RecvUpcall {
+            datapath,
+            in_port,
+            packet: kept(packet),
+            key: FlowKeyBytes { len: key.len, bytes: keep(key.bytes) },
+        },
+        EventBody::FlowExecute { packet } => EventBody::FlowExecute { packet: kept(packet) },
+        EventBody::FlowPut => EventBody::FlowPut,
+        EventBody::PacketExecute => EventBody::PacketExecute,
+    };
+    Event { head: event.head, body }
+}
+
+fn correlate_pvp(count: usize, datapath: DatapathId) -> (Duration, Counter) {
+    let mut run = Run::start();
+    let mut events = pvp::events(count);
+    loop {
+        let stretch: Vec<_> = events.by_ref().take(STRETCH).collect();
+        if stretch.is_empty() {
+            return run.finish();
+        }
+        run.push(&stretch.iter().map(|event| event.event(datapath)).collect::<Vec<_>>());
+    }
+}
+
+fn correlate_all(events: &[Event<'_>]) -> (Duration, Counter) {
+    let mut run = Run::start();
+    events.chunks(STRETCH).for_each(|stretch| run.push(stretch));
+    run.finish()
+}
+
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    events: usize,
+    mut correlate: impl FnMut() -> (Duration, Counter),
+) {
+    group.throughput(Throughput::Elements(events as u64));
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| correlate().0).sum());
+    });
+}
+
+fn correlate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("correlate");
+    for fixture in ["medium-10686", "mix-4319"] {
+        let events = read(fixture);
+        let id = BenchmarkId::from_parameter(fixture);
+        measure(&mut group, id, events.len(), || correlate_all(&events));
+    }
+
+    let datapath = Ports::default().datapath(b"ovs-system").expect("the table is empty");
+    let fixture = read("pvp-10k");
+    assert_eq!(
+        correlate_pvp(fixture.len(), datapath).1,
+        correlate_all(&fixture).1,
+        "what is generated must cost what the fixture does"
+    );
+    for events in [10_000, 100_000, 1_000_000] {
+        if events == 1_000_000 {
+            group.sample_size(10);
+        }
+        let id = BenchmarkId::new("pvp", events);
+        measure(&mut group, id, events, || correlate_pvp(events, datapath));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, correlate);
+criterion_main!(benches);

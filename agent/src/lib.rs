@@ -8,6 +8,7 @@ pub mod enrich;
 pub mod event;
 pub mod export;
 pub mod filter;
+mod per_kind;
 pub mod phases;
 pub mod pipeline;
 pub mod ports;
@@ -16,3 +17,5 @@ pub mod report;
 pub mod source;
 pub mod trace;
 pub mod upcall;
+
+pub use per_kind::PerKind;

@@ -6,6 +6,7 @@ pub mod backend;
 pub mod collect;
 pub mod fixtures;
 pub mod pki;
+pub mod pvp;
 pub mod spans;
 
 pub use command::upspan;

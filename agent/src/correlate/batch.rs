@@ -12,12 +12,10 @@ use crate::upcall::{
     BatchPlace, KernelSide, Missing, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
 };
 
-/// `UPCALL_MAX_BATCH` of ofproto/ofproto-dpif-upcall.c: a longer run lost what parted two batches.
+/// `UPCALL_MAX_BATCH` of ofproto/ofproto-dpif-upcall.c.
 const UPCALL_MAX_BATCH: usize = 64;
-/// A run is cut here, so that it stays bounded whatever comes.
-const MAX_MEMBERS: usize = 1024;
-/// Most operations that wait for the kernel, likewise.
-const MAX_OPERATIONS: usize = 1024;
+/// Most operations that wait for the kernel: more than a batch can have.
+const MAX_OPERATIONS: usize = 4 * UPCALL_MAX_BATCH;
 
 /// The `recv_upcall` side of an upcall while its batch is being put together. Its buffers are
 /// reused by later ones.
@@ -118,9 +116,17 @@ impl Batch {
         self.close = None;
     }
 
-    /// Whether the next `recv_upcall` belongs to this batch.
-    pub(super) fn takes_members(&self) -> bool {
-        self.first_operation.is_none() && self.len < MAX_MEMBERS
+    /// Whether the next `recv_upcall` belongs to this batch. A run longer than a batch can be lost
+    /// what parted two batches.
+    pub(super) fn takes_another(&mut self) -> bool {
+        if self.first_operation.is_some() {
+            return false;
+        }
+        if self.len == UPCALL_MAX_BATCH {
+            self.add_doubt(Doubt::Lossy);
+            return false;
+        }
+        true
     }
 
     pub(super) fn doubt(&self) -> Doubt {
@@ -174,9 +180,6 @@ impl Batch {
         member.flow_execute = None;
         member.packet_execute = None;
         member.missing = Missing::default();
-        if self.len > UPCALL_MAX_BATCH {
-            self.add_doubt(Doubt::Lossy);
-        }
     }
 
     /// An `op_flow_put`.

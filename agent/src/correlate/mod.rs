@@ -49,7 +49,7 @@ impl Default for Config {
         Self {
             timeout_ns: 10_000_000_000,
             max_waiting: 65_536,
-            max_threads: 4_096,
+            max_threads: 512,
             lossy: false,
             neighbours: 2,
         }
@@ -132,7 +132,7 @@ impl Correlator {
                     }
                 };
                 let thread = self.thread(head, sink);
-                if !thread.current.takes_members() {
+                if !thread.current.takes_another() {
                     self.close_batch(head.tid, Close::Next, sink);
                     self.release(head.tid, self.config.neighbours, sink);
                 }

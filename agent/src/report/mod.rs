@@ -29,7 +29,7 @@ mod golden_tests;
 mod tests;
 
 pub use collect::{Report, ReportOptions};
-pub use counts::{EventCounts, KindCount, PerKind, Tally};
+pub use counts::{EventCounts, KindCount, Tally};
 pub use series::Latency;
 pub use stats::{Distribution, Figures};
 pub use summary::{Accounting, Summary};

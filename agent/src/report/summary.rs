@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::counts::{EventCounts, KindCount, PerKind, Tally};
+use super::counts::{EventCounts, KindCount, Tally};
 use super::series::LatencySeries;
 use super::stats::Distribution;
 use super::waterfall::Waterfall;
 use crate::event::{EventKind, Ordinal, Tid, Unusable};
+use crate::per_kind::PerKind;
 use crate::phases::PhaseKind;
 use crate::ports::PortNo;
 use crate::upcall::{MatchMethod, Missing, MissingReason, UnmatchedReason, Upcall};

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::counts::PerKind;
 use super::event_line::seconds;
 use super::series::microseconds;
 use super::summary::serialize_missing;
 use super::terminal::{cut, plain};
 use crate::enrich::headers::Headers;
 use crate::event::{Comm, MonotonicNs, Ordinal, Tid};
+use crate::per_kind::PerKind;
 use crate::phases::PhaseKind;
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{MatchMethod, Missing, Upcall};

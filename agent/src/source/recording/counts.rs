@@ -1,54 +1,12 @@
 //! What a recording had in it.
 
-use std::ops::{AddAssign, Index, IndexMut};
-
 use serde::Serialize;
 
 use crate::event::EventKind;
-
-/// A value for each kind of event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PerKind<T>([T; EventKind::ALL.len()]);
-
-impl<T> PerKind<T> {
-    /// The kinds and their values, in the order of [`EventKind::ALL`].
-    pub fn iter(&self) -> impl Iterator<Item = (EventKind, &T)> {
-        EventKind::ALL.into_iter().zip(&self.0)
-    }
-}
-
-impl<T> Index<EventKind> for PerKind<T> {
-    type Output = T;
-
-    fn index(&self, kind: EventKind) -> &T {
-        &self.0[kind.index()]
-    }
-}
-
-impl<T> IndexMut<EventKind> for PerKind<T> {
-    fn index_mut(&mut self, kind: EventKind) -> &mut T {
-        &mut self.0[kind.index()]
-    }
-}
+use crate::per_kind::PerKind;
 
 /// Events that were lost while recording, by kind.
 pub type LossCounts = PerKind<u64>;
-
-impl LossCounts {
-    /// Whether nothing was lost.
-    #[must_use]
-    pub fn is_zero(&self) -> bool {
-        self.0.iter().all(|&count| count == 0)
-    }
-}
-
-impl AddAssign for LossCounts {
-    fn add_assign(&mut self, other: Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
-            *sum = sum.saturating_add(count);
-        }
-    }
-}
 
 /// Events of one kind. `valid` and `total` are what upcall_cost.py prints as usable and total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -92,7 +50,7 @@ impl Counts {
     /// Events of all kinds together.
     #[must_use]
     pub fn sum(&self) -> KindCounts {
-        self.kinds.0.iter().fold(KindCounts::default(), |sum, kind| KindCounts {
+        self.kinds.iter().fold(KindCounts::default(), |sum, (_, kind)| KindCounts {
             valid: sum.valid + kind.valid,
             total: sum.total + kind.total,
             miss: sum.miss.saturating_add(kind.miss),

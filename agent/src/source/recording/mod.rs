@@ -25,7 +25,7 @@ use crate::ports::Ports;
 use crate::source::Record;
 use crate::source::input::{self, Compression, Input, Opened, Progress, Stream};
 
-pub use counts::{Counts, KindCounts, LossCounts, PerKind};
+pub use counts::{Counts, KindCounts, LossCounts};
 pub use error::{Damage, LineFault, MalformedLine, RecordingError};
 pub use handlers::HandlerFilter;
 pub use lines::MAX_LINE;
