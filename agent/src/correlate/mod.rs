@@ -11,6 +11,7 @@
 
 mod batch;
 mod evidence;
+mod gso;
 mod packet;
 mod waiting;
 

@@ -6,6 +6,7 @@
 
 use hashbrown::HashMap;
 
+use super::gso::GsoIndex;
 use super::packet::{ChecksumFields, PUSHED_TAG_LEN, TcpStretch, without_vlan_tag};
 use crate::event::{EventHead, InPort, MonotonicNs, Packet};
 use crate::ports::{DatapathId, PortNo};
@@ -13,16 +14,9 @@ use crate::upcall::{KernelSide, MatchMethod};
 
 /// Of packets that are alike but for their checksum, this many are compared to prefer an equal one.
 const MAX_COMPARED: usize = 64;
-/// A GSO super-packet has more payload than one segment of the smallest usual MTU (576).
-const MIN_GSO_PAYLOAD: u32 = 536;
-/// A connection's sequence space is indexed by pages of this size; a super-packet has at most
-/// [`MAX_GSO_PAGES`] of them.
-const SEQ_PAGE_BITS: u32 = 16;
-const SEQ_PAGE_MASK: u32 = u32::MAX >> SEQ_PAGE_BITS;
-/// BIG TCP sends up to 512 KiB at once.
-const MAX_GSO_PAGES: u32 = 9;
 
-type Slot = u32;
+/// Where a `dp_upcall` waits.
+pub(super) type Slot = u32;
 const NONE: Slot = Slot::MAX;
 
 /// A `dp_upcall` that waits.
@@ -101,7 +95,7 @@ pub(super) struct WaitingUpcalls {
     by_content: HashMap<u64, Queue, foldhash::fast::FixedState>,
     by_age: Queue,
     index_lens: HashMap<(DatapathId, InPort, u32), IndexLens, foldhash::fast::FixedState>,
-    gso_pages: HashMap<(u64, u32), Vec<Slot>, foldhash::fast::FixedState>,
+    gso: GsoIndex,
     capacity: usize,
     seed: foldhash::fast::FixedState,
     untagged: Vec<u8>,
@@ -116,7 +110,7 @@ impl WaitingUpcalls {
             by_content: HashMap::default(),
             by_age: Queue::default(),
             index_lens: HashMap::default(),
-            gso_pages: HashMap::default(),
+            gso: GsoIndex::default(),
             capacity: capacity.max(1),
             seed: foldhash::fast::FixedState::default(),
             untagged: Vec::new(),
@@ -141,8 +135,7 @@ impl WaitingUpcalls {
         let content = checksums.hash(&packet.bytes[..index_len], &self.seed);
         let keys = [InPort::Port(port), InPort::Any]
             .map(|port| self.key(datapath, port, packet.len, index_len, content));
-        let gso = TcpStretch::of(packet.bytes, packet.len, &self.seed)
-            .filter(|stretch| stretch.payload > MIN_GSO_PAYLOAD);
+        let gso = GsoIndex::super_packet(TcpStretch::of(packet.bytes, packet.len, &self.seed));
         let slot = self.fill_slot(|bytes| Waiting {
             head,
             datapath,
@@ -172,13 +165,7 @@ impl WaitingUpcalls {
             }
         }
         if let Some(stretch) = gso {
-            for page in pages(&stretch) {
-                let slots = self.gso_pages.entry((stretch.common, page)).or_default();
-                if slots.len() == MAX_COMPARED {
-                    slots.remove(0);
-                }
-                slots.push(slot);
-            }
+            self.gso.insert(&stretch, slot);
         }
         evicted
     }
@@ -290,11 +277,7 @@ impl WaitingUpcalls {
         let Some(segment) = TcpStretch::of(packet.bytes, packet.len, &self.seed) else {
             return Found::Nothing;
         };
-        let page = segment.seq >> SEQ_PAGE_BITS;
-        let Some(slots) = self.gso_pages.get(&(segment.common, page)) else {
-            return Found::Nothing;
-        };
-        let mut candidates = slots.iter().rev().take(MAX_COMPARED).copied().filter(|&slot| {
+        let mut candidates = self.gso.candidates(&segment).filter(|&slot| {
             let waiting = &self.slots[slot as usize];
             waiting.datapath == datapath
                 && (in_port == InPort::Any || in_port == InPort::Port(waiting.port))
@@ -302,7 +285,9 @@ impl WaitingUpcalls {
                 && waiting.gso.is_some_and(|whole| whole.holds(&segment))
         });
         let Some(slot) = candidates.next() else { return Found::Nothing };
-        if unique_only && candidates.next().is_some() {
+        let several = unique_only && candidates.next().is_some();
+        drop(candidates);
+        if several {
             return Found::Several;
         }
         let waiting = &mut self.slots[slot as usize];
@@ -448,15 +433,7 @@ impl WaitingUpcalls {
             }
         }
         if let Some(stretch) = waiting.gso {
-            for page in pages(&stretch) {
-                let key = (stretch.common, page);
-                if let Some(slots) = self.gso_pages.get_mut(&key) {
-                    slots.retain(|&other| other != slot);
-                    if slots.is_empty() {
-                        self.gso_pages.remove(&key);
-                    }
-                }
-            }
+            self.gso.remove(&stretch, slot);
         }
         self.free.push(slot);
     }
@@ -512,12 +489,4 @@ fn index_len(packet: &Packet<'_>) -> usize {
     } else {
         captured
     }
-}
-
-/// The pages of the sequence space that a stretch touches.
-fn pages(stretch: &TcpStretch) -> impl Iterator<Item = u32> {
-    let first = stretch.seq >> SEQ_PAGE_BITS;
-    let last = stretch.seq.wrapping_add(stretch.payload - 1) >> SEQ_PAGE_BITS;
-    let count = (last.wrapping_sub(first) & SEQ_PAGE_MASK) + 1;
-    (0..count.min(MAX_GSO_PAGES)).map(move |n| first.wrapping_add(n) & SEQ_PAGE_MASK)
 }
