@@ -1,6 +1,8 @@
 //! The correlator on recordings of a real Open vSwitch: against what really happened, and against
 //! what upcall_cost.py finds. docs/parity.md explains every difference.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
