@@ -11,7 +11,6 @@
 
 mod batch;
 mod evidence;
-mod gso;
 mod packet;
 mod waiting;
 

@@ -1,23 +1,27 @@
 //! The `dp_upcall`s that wait for their `recv_upcall`, found by content in constant time.
 //!
-//! Every one stands in the queue of its content twice: once with its port, once with any port (for
-//! tunnel keys, which name none), and once in the queue of all by age. Queues are doubly linked
-//! through the slots, so that leaving one costs no search.
+//! Every one stands in the queue of its content and port, and in the queue of all by age; once
+//! there are keys that name no port (of tunnels), also in the queue of its content whatever the
+//! port.
 
-use hashbrown::HashMap;
+mod index_lens;
+mod slots;
+mod super_packets;
 
-use super::gso::GsoIndex;
+use std::hash::BuildHasher;
+
+use smallvec::SmallVec;
+
 use super::packet::{ChecksumFields, PUSHED_TAG_LEN, TcpStretch, without_vlan_tag};
 use crate::event::{EventHead, InPort, MonotonicNs, Packet};
 use crate::ports::{DatapathId, PortNo};
 use crate::upcall::{KernelSide, MatchMethod};
+use index_lens::{IndexLens, index_len};
+use slots::{Index, Ring, Slot, Slots};
+use super_packets::SuperPackets;
 
 /// Of packets that are alike but for their checksum, this many are compared to prefer an equal one.
 const MAX_COMPARED: usize = 64;
-
-/// Where a `dp_upcall` waits.
-pub(super) type Slot = u32;
-const NONE: Slot = Slot::MAX;
 
 /// A `dp_upcall` that waits.
 #[derive(Debug)]
@@ -34,39 +38,15 @@ struct Waiting {
     segment_payload: u32,
     /// It was one of several that a `recv_upcall` may have meant.
     contested: bool,
-    keys: [u64; 2],
-    links: [Link; QUEUES],
+    key: Key,
 }
 
+/// Hashes of what a delivered packet is found by: its content, and its content and port.
 #[derive(Clone, Copy, Debug)]
-struct Link {
-    prev: Slot,
-    next: Slot,
+struct Key {
+    content: u64,
+    by_port: u64,
 }
-
-const UNLINKED: Link = Link { prev: NONE, next: NONE };
-
-/// The queues that a slot stands in.
-const BY_PORT: usize = 0;
-const ANY_PORT: usize = 1;
-const BY_AGE: usize = 2;
-const QUEUES: usize = 3;
-
-#[derive(Clone, Copy, Debug)]
-struct Queue {
-    first: Slot,
-    last: Slot,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self { first: NONE, last: NONE }
-    }
-}
-
-/// How many bytes the waiting packets of one datapath, port and length are indexed by: one or two
-/// different numbers in practice, with the count of packets for each.
-type IndexLens = Vec<(usize, u32)>;
 
 /// What a search found.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,12 +70,13 @@ pub(super) struct Expired {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct WaitingUpcalls {
-    slots: Vec<Waiting>,
-    free: Vec<Slot>,
-    by_content: HashMap<u64, Queue, foldhash::fast::FixedState>,
-    by_age: Queue,
-    index_lens: HashMap<(DatapathId, InPort, u32), IndexLens, foldhash::fast::FixedState>,
-    gso: GsoIndex,
+    slots: Slots,
+    by_port: Index,
+    /// Made when first needed.
+    any_port: Option<Index>,
+    oldest: Option<Slot>,
+    index_lens: IndexLens,
+    super_packets: SuperPackets,
     capacity: usize,
     seed: foldhash::fast::FixedState,
     untagged: Vec<u8>,
@@ -105,12 +86,12 @@ impl WaitingUpcalls {
     /// Holds at most `capacity` of them.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_content: HashMap::default(),
-            by_age: Queue::default(),
-            index_lens: HashMap::default(),
-            gso: GsoIndex::default(),
+            slots: Slots::default(),
+            by_port: Index::new(Ring::ByPort),
+            any_port: None,
+            oldest: None,
+            index_lens: IndexLens::default(),
+            super_packets: SuperPackets::default(),
             capacity: capacity.max(1),
             seed: foldhash::fast::FixedState::default(),
             untagged: Vec::new(),
@@ -118,7 +99,7 @@ impl WaitingUpcalls {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.len()
     }
 
     /// Adds one; returns the oldest when it had to give way.
@@ -132,11 +113,11 @@ impl WaitingUpcalls {
         let evicted = if self.len() >= self.capacity { self.remove_oldest() } else { None };
         let checksums = ChecksumFields::find(packet.bytes);
         let index_len = index_len(packet);
-        let content = checksums.hash(&packet.bytes[..index_len], &self.seed);
-        let keys = [InPort::Port(port), InPort::Any]
-            .map(|port| self.key(datapath, port, packet.len, index_len, content));
-        let gso = GsoIndex::super_packet(TcpStretch::of(packet.bytes, packet.len, &self.seed));
-        let slot = self.fill_slot(|bytes| Waiting {
+        let content = self.content(datapath, packet, index_len, &checksums);
+        let gso = TcpStretch::of(packet.bytes, packet.len, &self.seed)
+            .filter(|stretch| stretch.payload > super_packets::MIN_PAYLOAD);
+        let key = Key { content, by_port: self.with_port(content, port) };
+        let slot = self.slots.fill(|mut bytes| Waiting {
             head,
             datapath,
             port,
@@ -144,28 +125,24 @@ impl WaitingUpcalls {
             bytes: {
                 bytes.clear();
                 bytes.extend_from_slice(packet.bytes);
-                std::mem::take(bytes)
+                bytes
             },
             index_len,
             gso,
             segments: 0,
             segment_payload: 0,
             contested: false,
-            keys,
-            links: [UNLINKED; QUEUES],
+            key,
         });
-        for queue in 0..QUEUES {
-            self.append(queue, slot);
+        self.slots.append(Ring::ByAge, self.oldest, slot);
+        self.oldest.get_or_insert(slot);
+        self.by_port.add(&mut self.slots, slot);
+        if let Some(any_port) = &mut self.any_port {
+            any_port.add(&mut self.slots, slot);
         }
-        for port in [InPort::Port(port), InPort::Any] {
-            let lens = self.index_lens.entry((datapath, port, packet.len)).or_default();
-            match lens.iter_mut().find(|(len, _)| *len == index_len) {
-                Some((_, count)) => *count += 1,
-                None => lens.push((index_len, 1)),
-            }
-        }
-        if let Some(stretch) = gso {
-            self.gso.insert(&stretch, slot);
+        self.index_lens.add(packet.len, index_len);
+        if let Some(stretch) = &gso {
+            self.super_packets.add(stretch, slot);
         }
         evicted
     }
@@ -209,30 +186,25 @@ impl WaitingUpcalls {
         tag_pushed: bool,
         unique_only: bool,
     ) -> Found {
-        let Some(lens) = self.index_lens.get(&(datapath, in_port, packet.len)) else {
-            return Found::Nothing;
-        };
+        if in_port == InPort::Any {
+            self.index_any_port();
+        }
         let checksums = ChecksumFields::find(packet.bytes);
-        let queue = if in_port == InPort::Any { ANY_PORT } else { BY_PORT };
         let mut best: Option<(Slot, Agreement)> = None;
         let mut several = false;
-        for &(index_len, _) in lens {
-            let Some(indexed) = packet.bytes.get(..index_len) else { continue };
-            let content = checksums.hash(indexed, &self.seed);
-            let key = self.key(datapath, in_port, packet.len, index_len, content);
-            let Some(candidates) = self.by_content.get(&key) else { continue };
-            let mut slot = candidates.first;
-            for _ in 0..MAX_COMPARED {
-                if slot == NONE {
-                    break;
-                }
-                let waiting = &self.slots[slot as usize];
+        for index_len in self.index_lens.of(packet.len) {
+            if index_len > packet.bytes.len() {
+                continue;
+            }
+            let content = self.content(datapath, packet, index_len, &checksums);
+            for slot in self.with_content(content, in_port).take(MAX_COMPARED) {
+                let waiting = &self.slots[slot];
                 if let Some(agreement) = waiting.agreement(datapath, in_port, packet, &checksums) {
                     several |= best.is_some();
                     let better = match best {
                         None => true,
                         Some((other, held)) => {
-                            let order = self.slots[other as usize].head.ordinal;
+                            let order = self.slots[other].head.ordinal;
                             (agreement, waiting.head.ordinal) < (held, order)
                         }
                     };
@@ -243,15 +215,14 @@ impl WaitingUpcalls {
                         break;
                     }
                 }
-                slot = waiting.links[queue].next;
             }
         }
         let Some((slot, agreement)) = best else { return Found::Nothing };
-        if unique_only && (several || self.slots[slot as usize].contested) {
-            self.contest(slot, queue);
+        if unique_only && (several || self.slots[slot].contested) {
+            self.contest(slot, in_port);
             return Found::Several;
         }
-        let waiting = &self.slots[slot as usize];
+        let waiting = &self.slots[slot];
         let whole = waiting.bytes.len() == waiting.packet_len as usize
             && packet.bytes.len() == packet.len as usize;
         let matched = match agreement {
@@ -277,20 +248,21 @@ impl WaitingUpcalls {
         let Some(segment) = TcpStretch::of(packet.bytes, packet.len, &self.seed) else {
             return Found::Nothing;
         };
-        let mut candidates = self.gso.candidates(&segment).filter(|&slot| {
-            let waiting = &self.slots[slot as usize];
+        let holds = |waiting: &Waiting| {
             waiting.datapath == datapath
                 && (in_port == InPort::Any || in_port == InPort::Port(waiting.port))
                 && waiting.packet_len > packet.len
                 && waiting.gso.is_some_and(|whole| whole.holds(&segment))
-        });
+        };
+        let mut candidates =
+            self.super_packets.near(&segment).filter(|&slot| holds(&self.slots[slot]));
         let Some(slot) = candidates.next() else { return Found::Nothing };
         let several = unique_only && candidates.next().is_some();
         drop(candidates);
         if several {
             return Found::Several;
         }
-        let waiting = &mut self.slots[slot as usize];
+        let waiting = &mut self.slots[slot];
         let side = waiting.side(MatchMethod::Prefix, Some(waiting.segments));
         waiting.segments += 1;
         waiting.segment_payload += segment.payload;
@@ -303,7 +275,7 @@ impl WaitingUpcalls {
     /// Takes out the oldest one if its time is `over`. Super-packets of which segments were
     /// delivered go silently: they belong to upcalls.
     pub(super) fn pop_expired(&mut self, over: impl Fn(MonotonicNs) -> bool) -> Option<Expired> {
-        while self.by_age.first != NONE && over(self.slots[self.by_age.first as usize].head.ts) {
+        while self.oldest.is_some_and(|oldest| over(self.slots[oldest].head.ts)) {
             let expired = self.remove_oldest();
             if expired.is_some() {
                 return expired;
@@ -318,8 +290,8 @@ impl WaitingUpcalls {
     }
 
     fn remove_oldest(&mut self) -> Option<Expired> {
-        let slot = self.by_age.first;
-        let waiting = &self.slots[slot as usize];
+        let slot = self.oldest?;
+        let waiting = &self.slots[slot];
         let expired = Expired { head: waiting.head, contested: waiting.contested };
         let belongs = waiting.segments > 0;
         self.remove(slot);
@@ -328,114 +300,71 @@ impl WaitingUpcalls {
 
     /// Marks all in the queue of `slot`: what one of them was is not known, so neither is what the
     /// others were.
-    fn contest(&mut self, slot: Slot, queue: usize) {
-        let mut at = self.queue(queue, slot).first;
-        for _ in 0..MAX_COMPARED {
-            if at == NONE {
-                break;
-            }
-            let waiting = &mut self.slots[at as usize];
-            waiting.contested = true;
-            at = waiting.links[queue].next;
+    fn contest(&mut self, slot: Slot, in_port: InPort) {
+        let content = self.slots[slot].key.content;
+        let queue: SmallVec<[Slot; MAX_COMPARED]> =
+            self.with_content(content, in_port).take(MAX_COMPARED).collect();
+        for slot in queue {
+            self.slots[slot].contested = true;
         }
     }
 
-    fn key(
+    /// Hash of what a packet has in common with what was delivered, if that is indexed by so many
+    /// bytes.
+    fn content(
         &self,
         datapath: DatapathId,
-        port: InPort,
-        packet_len: u32,
+        packet: &Packet<'_>,
         index_len: usize,
-        content: u64,
+        checksums: &ChecksumFields,
     ) -> u64 {
-        use std::hash::BuildHasher;
-        self.seed.hash_one((datapath, port, packet_len, index_len, content))
+        let bytes = checksums.hash(&packet.bytes[..index_len], &self.seed);
+        self.seed.hash_one((bytes, datapath, packet.len, index_len))
     }
 
-    fn fill_slot(&mut self, waiting: impl FnOnce(&mut Vec<u8>) -> Waiting) -> Slot {
-        if let Some(slot) = self.free.pop() {
-            let place = &mut self.slots[slot as usize];
-            let filled = waiting(&mut place.bytes);
-            *place = filled;
-            return slot;
-        }
-        let slot = Slot::try_from(self.slots.len()).unwrap_or(NONE);
-        self.slots.push(waiting(&mut Vec::new()));
-        slot
+    fn with_port(&self, content: u64, port: PortNo) -> u64 {
+        self.seed.hash_one((content, port))
     }
 
-    fn queue(&self, queue: usize, slot: Slot) -> Queue {
-        match queue {
-            BY_AGE => self.by_age,
-            _ => {
-                let key = self.slots[slot as usize].keys[queue];
-                self.by_content.get(&key).copied().unwrap_or_default()
-            }
-        }
+    /// Those with this content from this port, oldest first.
+    fn with_content(&self, content: u64, in_port: InPort) -> impl Iterator<Item = Slot> + '_ {
+        let (index, key) = match in_port {
+            InPort::Port(port) => (Some(&self.by_port), self.with_port(content, port)),
+            InPort::Any => (self.any_port.as_ref(), content),
+        };
+        index.into_iter().flat_map(move |index| index.ring(&self.slots, key))
     }
 
-    fn set_queue(&mut self, queue: usize, slot: Slot, ends: Queue) {
-        if queue == BY_AGE {
-            self.by_age = ends;
+    /// From now on, they are found without knowing the port.
+    fn index_any_port(&mut self) {
+        if self.any_port.is_some() {
             return;
         }
-        let key = self.slots[slot as usize].keys[queue];
-        if ends.first == NONE {
-            self.by_content.remove(&key);
-        } else {
-            self.by_content.insert(key, ends);
+        let mut index = Index::new(Ring::AnyPort);
+        let mut next = self.oldest;
+        while let Some(slot) = next {
+            index.add(&mut self.slots, slot);
+            let after = self.slots.next(Ring::ByAge, slot);
+            next = (Some(after) != self.oldest).then_some(after);
         }
-    }
-
-    fn append(&mut self, queue: usize, slot: Slot) {
-        let ends = self.queue(queue, slot);
-        self.slots[slot as usize].links[queue] = Link { prev: ends.last, next: NONE };
-        if ends.last != NONE {
-            self.slots[ends.last as usize].links[queue].next = slot;
-        }
-        let first = if ends.first == NONE { slot } else { ends.first };
-        self.set_queue(queue, slot, Queue { first, last: slot });
-    }
-
-    fn unlink(&mut self, queue: usize, slot: Slot) {
-        let Link { prev, next } = self.slots[slot as usize].links[queue];
-        if prev != NONE {
-            self.slots[prev as usize].links[queue].next = next;
-        }
-        if next != NONE {
-            self.slots[next as usize].links[queue].prev = prev;
-        }
-        if prev == NONE || next == NONE {
-            let ends = self.queue(queue, slot);
-            let first = if prev == NONE { next } else { ends.first };
-            let last = if next == NONE { prev } else { ends.last };
-            self.set_queue(queue, slot, Queue { first, last });
-        }
+        self.any_port = Some(index);
     }
 
     fn remove(&mut self, slot: Slot) {
-        for queue in 0..QUEUES {
-            self.unlink(queue, slot);
+        let next = self.slots.unlink(Ring::ByAge, slot);
+        if self.oldest == Some(slot) {
+            self.oldest = next;
         }
-        let waiting = &self.slots[slot as usize];
-        let (datapath, len, index_len) = (waiting.datapath, waiting.packet_len, waiting.index_len);
-        for port in [InPort::Port(waiting.port), InPort::Any] {
-            if let Some(lens) = self.index_lens.get_mut(&(datapath, port, len)) {
-                if let Some(at) = lens.iter().position(|(other, _)| *other == index_len) {
-                    lens[at].1 -= 1;
-                    if lens[at].1 == 0 {
-                        lens.swap_remove(at);
-                    }
-                }
-                if lens.is_empty() {
-                    self.index_lens.remove(&(datapath, port, len));
-                }
-            }
+        self.by_port.remove(&mut self.slots, slot);
+        if let Some(any_port) = &mut self.any_port {
+            any_port.remove(&mut self.slots, slot);
         }
-        if let Some(stretch) = waiting.gso {
-            self.gso.remove(&stretch, slot);
+        let waiting = &self.slots[slot];
+        self.index_lens.remove(waiting.packet_len, waiting.index_len);
+        if let Some(stretch) = &waiting.gso {
+            self.super_packets.remove(stretch, slot);
         }
-        self.free.push(slot);
+        self.slots.free(slot);
     }
 }
 
@@ -447,6 +376,14 @@ enum Agreement {
 }
 
 impl Waiting {
+    /// What it is found by in this ring.
+    fn key(&self, ring: Ring) -> u64 {
+        match ring {
+            Ring::ByPort => self.key.by_port,
+            Ring::AnyPort | Ring::ByAge => self.key.content,
+        }
+    }
+
     fn agreement(
         &self,
         datapath: DatapathId,
@@ -477,16 +414,5 @@ impl Waiting {
             matched,
             gso_segment,
         }
-    }
-}
-
-/// By how many of its captured bytes a packet is indexed: where the capture cut it, a tag that is
-/// pushed on delivery moves as many bytes out of the other side's capture.
-fn index_len(packet: &Packet<'_>) -> usize {
-    let captured = packet.bytes.len();
-    if captured < packet.len as usize {
-        captured.saturating_sub(PUSHED_TAG_LEN as usize)
-    } else {
-        captured
     }
 }

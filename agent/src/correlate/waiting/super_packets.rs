@@ -1,36 +1,37 @@
-//! Waiting GSO super-packets, found by the stretch of a connection that they carry.
+//! GSO super-packets by the stretches of TCP connections that they carry.
 
 use hashbrown::HashMap;
 
-use super::packet::TcpStretch;
-use super::waiting::Slot;
+use super::super::packet::TcpStretch;
+use super::MAX_COMPARED;
+use super::slots::Slot;
 
-/// A GSO super-packet has more payload than one segment of the smallest usual MTU (576).
-const MIN_PAYLOAD: u32 = 536;
-/// A connection's sequence space is indexed by pages of this size.
+/// A super-packet has more payload than one segment of the smallest usual MTU (576).
+pub(super) const MIN_PAYLOAD: u32 = 536;
+/// A connection's sequence space is indexed by pages of this size; a super-packet has at most
+/// [`MAX_PAGES`] of them.
 const PAGE_BITS: u32 = 16;
 const PAGE_MASK: u32 = u32::MAX >> PAGE_BITS;
-/// Most pages of a super-packet: BIG TCP sends up to 512 KiB at once.
+/// BIG TCP sends up to 512 KiB at once.
 const MAX_PAGES: u32 = 9;
-/// Super-packets kept per page, the newest: far more than a page of new data has.
-const MAX_PER_PAGE: usize = 64;
 
-/// See the module.
+/// The slots of super-packets, by connection and page.
 #[derive(Debug, Default)]
-pub(super) struct GsoIndex {
+pub(super) struct SuperPackets {
     pages: HashMap<(u64, u32), Vec<Slot>, foldhash::fast::FixedState>,
 }
 
-impl GsoIndex {
-    /// What such a packet may be cut into, if it is large enough for that.
-    pub(super) fn super_packet(stretch: Option<TcpStretch>) -> Option<TcpStretch> {
-        stretch.filter(|stretch| stretch.payload > MIN_PAYLOAD)
+impl SuperPackets {
+    /// Those that may hold this segment, newest first.
+    pub(super) fn near(&self, segment: &TcpStretch) -> impl Iterator<Item = Slot> + '_ {
+        let page = (segment.common, segment.seq >> PAGE_BITS);
+        self.pages.get(&page).into_iter().flat_map(|slots| slots.iter().rev().copied())
     }
 
-    pub(super) fn insert(&mut self, stretch: &TcpStretch, slot: Slot) {
+    pub(super) fn add(&mut self, stretch: &TcpStretch, slot: Slot) {
         for page in pages(stretch) {
             let slots = self.pages.entry((stretch.common, page)).or_default();
-            if slots.len() == MAX_PER_PAGE {
+            if slots.len() == MAX_COMPARED {
                 slots.remove(0);
             }
             slots.push(slot);
@@ -47,12 +48,6 @@ impl GsoIndex {
                 }
             }
         }
-    }
-
-    /// Those that may hold this segment, the newest first.
-    pub(super) fn candidates(&self, segment: &TcpStretch) -> impl Iterator<Item = Slot> + '_ {
-        let key = (segment.common, segment.seq >> PAGE_BITS);
-        self.pages.get(&key).into_iter().flatten().rev().copied()
     }
 }
 

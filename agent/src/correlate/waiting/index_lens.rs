@@ -1,0 +1,50 @@
+//! By how many of its captured bytes a packet is indexed.
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::super::packet::PUSHED_TAG_LEN;
+use crate::event::Packet;
+
+/// Where the capture cut a packet, a tag that is pushed on delivery moves as many bytes out of the
+/// other side's capture: these are left out.
+pub(super) fn index_len(packet: &Packet<'_>) -> usize {
+    let captured = packet.bytes.len();
+    if captured < packet.len as usize {
+        captured.saturating_sub(PUSHED_TAG_LEN as usize)
+    } else {
+        captured
+    }
+}
+
+/// By how many bytes the waiting packets of each length are indexed: one or two different numbers
+/// in practice, each with the count of packets.
+#[derive(Debug, Default)]
+pub(super) struct IndexLens(HashMap<u32, SmallVec<[(usize, u32); 2]>, foldhash::fast::FixedState>);
+
+impl IndexLens {
+    /// Those of packets of this length.
+    pub(super) fn of(&self, packet_len: u32) -> impl Iterator<Item = usize> + '_ {
+        self.0.get(&packet_len).into_iter().flatten().map(|&(len, _)| len)
+    }
+
+    pub(super) fn add(&mut self, packet_len: u32, index_len: usize) {
+        let lens = self.0.entry(packet_len).or_default();
+        match lens.iter_mut().find(|(len, _)| *len == index_len) {
+            Some((_, count)) => *count += 1,
+            None => lens.push((index_len, 1)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, packet_len: u32, index_len: usize) {
+        let Some(lens) = self.0.get_mut(&packet_len) else { return };
+        let Some(at) = lens.iter().position(|&(len, _)| len == index_len) else { return };
+        lens[at].1 -= 1;
+        if lens[at].1 == 0 {
+            lens.swap_remove(at);
+        }
+        if lens.is_empty() {
+            self.0.remove(&packet_len);
+        }
+    }
+}
