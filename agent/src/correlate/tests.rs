@@ -1,5 +1,6 @@
 //! The correlator as a whole: known scenarios, and properties of arbitrary input.
 
+mod packets;
 mod properties;
 mod scenarios;
 
