@@ -11,7 +11,7 @@ use crate::event::{
     Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal,
     Packet, Tid,
 };
-use crate::ports::{DatapathId, PortNo};
+use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{Sink, Unmatched, UnmatchedReason, Upcall};
 
 /// An event that owns its bytes.
@@ -20,6 +20,7 @@ struct Owned {
     kind: EventKind,
     ts: u64,
     tid: u32,
+    datapath: DatapathId,
     comm: &'static str,
     in_port: InPort,
     len: u32,
@@ -30,7 +31,18 @@ struct Owned {
 impl Owned {
     fn new(kind: EventKind, ts: u64, tid: u32) -> Self {
         let in_port = InPort::Port(PortNo(1));
-        Self { kind, ts, tid, comm: "handler1", in_port, len: 0, packet: vec![], key: vec![] }
+        let datapath = DatapathId::default();
+        Self {
+            kind,
+            ts,
+            tid,
+            datapath,
+            comm: "handler1",
+            in_port,
+            len: 0,
+            packet: vec![],
+            key: vec![],
+        }
     }
 
     fn packet(mut self, bytes: &[u8]) -> Self {
@@ -40,7 +52,7 @@ impl Owned {
     }
 
     fn event(&self, ordinal: usize) -> Event<'_> {
-        let datapath = DatapathId::default();
+        let datapath = self.datapath;
         let packet = Packet { len: self.len, bytes: &self.packet };
         let key = FlowKeyBytes { len: u32::try_from(self.key.len()).unwrap(), bytes: &self.key };
         let body = match self.kind {

@@ -178,3 +178,16 @@ fn ports_without_a_name_go_by_number() {
     assert!(text.contains("\n  ovs-system/77  "), "{text}");
     assert!(text.contains("0.000000000 ovs-system/77: "), "{text}");
 }
+
+#[test]
+fn threads_of_one_name_are_summed() {
+    let (ports, datapath) = ports();
+    let mut report = Report::new(ReportOptions::default());
+    for (ordinal, tid) in [(0, 7), (5, 8), (10, 7)] {
+        let mut upcall = upcall(datapath, ordinal, [1_000, 2_000, 3_000, 4_000, 5_000], tid);
+        upcall.recv = head(ordinal + 1, 2_000, tid, "handler1");
+        report.upcall(&upcall);
+    }
+    let json = serde_json::to_value(report.finish(EventCounts::default(), &ports)).unwrap();
+    assert_eq!(json["upcalls_per_thread"], serde_json::json!({ "handler1": 3 }));
+}

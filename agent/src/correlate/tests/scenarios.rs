@@ -160,6 +160,17 @@ fn another_port_is_another_packet() {
 }
 
 #[test]
+fn another_datapath_has_ports_of_its_own() {
+    let mut ports = Ports::default();
+    let [first, second] = [b"one", b"two"].map(|name| ports.datapath(name).unwrap());
+    let mut all = events("dp:1 dp:1 recv:1");
+    all[0].datapath = first;
+    all[1].datapath = second;
+    all[2].datapath = second;
+    assert_eq!(show(correlate(Config::default(), &all)), ["1 2 - - -"]);
+}
+
+#[test]
 fn a_tunnel_key_matches_any_port() {
     let mut all = events("dp:1 recv:1");
     all[1].in_port = InPort::Any;
