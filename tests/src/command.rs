@@ -1,20 +1,20 @@
 //! The program itself, as users run it.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use escargot::CargoBuild;
 
-/// A command that runs `upspan`, built from the sources as they are, with no environment: a
-/// developer's `OTEL_*` variables change nothing.
+/// A command that runs `upspan`, built from the sources as they are, with no environment,
+/// so that a developer's `OTEL_*` variables change nothing, and with nothing on standard input.
 ///
 /// # Panics
 /// If it cannot be built.
 pub fn upspan() -> Command {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(BINARY.get_or_init(build));
-    command.env_clear();
+    command.env_clear().stdin(Stdio::null());
     command
 }
 

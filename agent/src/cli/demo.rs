@@ -115,23 +115,42 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { slowest, upcalls, endpoint, sent, received } = self;
-        writeln!(
-            f,
-            "The slowest {} of {upcalls} upcalls of a recorded Open vSwitch:\n",
-            slowest.len()
-        )?;
+        let which = match slowest.len() {
+            1 => "The slowest upcall".to_owned(),
+            number => format!("The slowest {number} upcalls"),
+        };
+        writeln!(f, "{which} of {upcalls} of a recorded Open vSwitch:\n")?;
         for waterfall in slowest {
             writeln!(f, "{}\n", waterfall.display(stdout::width()))?;
         }
         writeln!(f, "sent to {endpoint}: {sent}")?;
         match received {
-            Some(Received { requests, spans, traces }) => writeln!(
+            Some(Received { spans, traces, .. }) => writeln!(
                 f,
-                "received there: {traces} traces of {spans} spans in {requests} requests\n\n\
+                "received there: {traces} traces of {spans} spans\n\n\
                  To see them in Jaeger or Tempo, name its OTLP/gRPC endpoint:\n  \
                  upspan demo --endpoint http://HOST:4317"
             ),
             None => writeln!(f, "look for the service openvswitch there"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upspan::source::Record;
+
+    use super::*;
+
+    #[test]
+    fn the_last_event_is_the_last() {
+        let mut recording = Recording::from_reader(RECORDING, Options::default()).unwrap();
+        let mut last = MonotonicNs(0);
+        while let Some(record) = recording.next().unwrap() {
+            if let Record::Event(event) = record {
+                last = last.max(event.head.ts);
+            }
+        }
+        assert_eq!(last, LAST_EVENT);
     }
 }
