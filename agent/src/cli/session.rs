@@ -29,13 +29,11 @@ pub(super) fn envelope() -> anyhow::Result<Envelope> {
     Ok(Envelope::new(&resource))
 }
 
-/// Says what went wrong on the way out, to standard error.
+/// Says what went wrong again and again on the way out, to standard error; each problem was logged
+/// when it first came, with what to do about it.
 pub(super) fn warn(problems: &[Problem]) {
-    for problem in problems {
-        let times =
-            if problem.count == 1 { "once".into() } else { format!("{} times", problem.count) };
-        let advice = problem.advice().map(|advice| format!(" {advice}")).unwrap_or_default();
-        eprintln!("upspan: {} ({times}).{advice}", problem.message);
+    for Problem { message, count, .. } in problems.iter().filter(|problem| problem.count > 1) {
+        eprintln!("upspan: {count} times: {message}");
     }
 }
 
