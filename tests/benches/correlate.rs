@@ -15,14 +15,11 @@ use upspan::correlate::{Config, Correlator};
 use upspan::event::{Event, EventBody, FlowKeyBytes, Packet};
 use upspan::ports::{DatapathId, Ports};
 use upspan::source::Record;
+use upspan::source::input::Input;
 use upspan::source::recording::{Options, Recording};
 use upspan::upcall::{Sink, Unmatched, Upcall};
+use upspan_tests::{fixtures, pvp};
 
-#[path = "../../tests/src/pvp.rs"]
-#[expect(dead_code, reason = "the recordings that it writes are for the benchmark of the whole")]
-mod pvp;
-
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 /// Events that are decoded at a time.
 const STRETCH: usize = 1024;
 
@@ -77,9 +74,9 @@ impl Run {
 
 /// The usable events of a recording, for good.
 fn read(fixture: &str) -> Vec<Event<'static>> {
-    let path = format!("{FIXTURES}/{fixture}.events.zst");
-    let mut recording = Recording::open(&std::path::Path::new(&path).into(), Options::default())
-        .expect("the fixture is there");
+    let path = fixtures::path(&format!("{fixture}.events.zst"));
+    let mut recording =
+        Recording::open(&Input::from(&*path), Options::default()).expect("the fixture is there");
     let mut events = Vec::new();
     while let Some(record) = recording.next().expect("the fixture is whole") {
         if let Record::Event(event) = record {
