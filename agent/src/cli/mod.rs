@@ -33,7 +33,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Print statistics of a recording, as upcall_cost.py does and more
     Report(report::Args),
     /// Replay a bundled recording, and show its slowest upcalls

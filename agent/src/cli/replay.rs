@@ -298,7 +298,10 @@ fn print(args: &Args, replayed: &Replayed) -> anyhow::Result<()> {
     let traces_on_stdout = args.output.as_ref().is_some_and(|path| path.as_os_str() == "-");
     match (args.format, traces_on_stdout) {
         (Format::Json, false) => stdout::write_json(replayed),
-        (Format::Json, true) => Ok(eprintln!("{}", serde_json::to_string(replayed)?)),
+        (Format::Json, true) => {
+            eprintln!("{}", serde_json::to_string(replayed)?);
+            Ok(())
+        }
         (Format::Text, false) => stdout::write(|out| write!(out, "{replayed}")),
         (Format::Text, true) => {
             eprint!("{replayed}");

@@ -10,7 +10,7 @@ const TYPE_MASK: u16 = 0x3fff;
 
 /// A run of netlink attributes: how long it is, and as much of it as was captured.
 ///
-/// Iterates over the attributes; [`Attributes::rest`] then says why it ended.
+/// Iterates over the attributes.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     len: usize,
