@@ -64,9 +64,15 @@ impl Ports {
         Some(DatapathId(u16::try_from(index).ok()?))
     }
 
-    /// Adds or renames a port.
+    /// Most ports of a datapath: `DP_MAX_PORTS` of the kernel's net/openvswitch/datapath.h.
+    pub const MAX_PORTS: usize = 65_535;
+
+    /// Adds or renames a port; one too many is left out.
     pub fn add_port(&mut self, datapath: DatapathId, number: PortNo, name: &[u8]) {
         let dp = &mut self.datapaths[usize::from(datapath.0)];
+        if dp.by_name.len().max(dp.by_number.len()) >= Self::MAX_PORTS {
+            return;
+        }
         dp.by_name.insert(name.to_vec(), number);
         dp.by_number.insert(number, String::from_utf8_lossy(name).into_owned());
     }

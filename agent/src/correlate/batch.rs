@@ -129,6 +129,10 @@ impl Batch {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(super) fn doubt(&self) -> Doubt {
         self.doubt
     }

@@ -35,6 +35,8 @@ pub struct Config {
     pub timeout_ns: u64,
     /// Most `dp_upcall`s that wait; past it the oldest gives way.
     pub max_waiting: usize,
+    /// Most bytes of their packets; past it the oldest gives way, too.
+    pub max_waiting_bytes: usize,
     /// Most threads that are followed.
     pub max_threads: usize,
     /// Events are known to be lost, but not where: see [`Correlator::lost`], for good.
@@ -49,6 +51,7 @@ impl Default for Config {
         Self {
             timeout_ns: 10_000_000_000,
             max_waiting: 65_536,
+            max_waiting_bytes: 16 << 20,
             max_threads: 512,
             lossy: false,
             neighbours: 2,
@@ -89,7 +92,7 @@ impl Correlator {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            waiting: WaitingUpcalls::new(config.max_waiting),
+            waiting: WaitingUpcalls::new(config.max_waiting, config.max_waiting_bytes),
             threads: HashMap::default(),
             spare: Vec::new(),
             now: MonotonicNs::default(),
@@ -106,14 +109,11 @@ impl Correlator {
         let head = event.head;
         match event.body {
             EventBody::DpUpcall { datapath, port, packet, .. } => {
-                if let Some(evicted) = self.waiting.insert(head, datapath, port, &packet) {
-                    let reason = UnmatchedReason::Evicted;
-                    sink.unmatched(&Unmatched {
-                        kind: EventKind::DpUpcall,
-                        head: evicted.head,
-                        reason,
-                    });
+                while let Some(Expired { head, .. }) = self.waiting.pop_excess() {
+                    let (kind, reason) = (EventKind::DpUpcall, UnmatchedReason::Evicted);
+                    sink.unmatched(&Unmatched { kind, head, reason });
                 }
+                self.waiting.insert(head, datapath, port, &packet);
             }
             EventBody::RecvUpcall { datapath, in_port, packet, key } => {
                 let lossy = self.lossy();
@@ -262,7 +262,12 @@ impl Correlator {
         next.reset();
         let mut closed = std::mem::replace(&mut thread.current, next);
         let evidence = closed.take_evidence();
-        thread.held.push_back(closed);
+        if closed.is_empty() {
+            // Operations of an upcall before the capture; it says nothing of its neighbours.
+            self.spare.push(closed);
+        } else {
+            thread.held.push_back(closed);
+        }
         self.note(evidence);
     }
 

@@ -8,12 +8,13 @@ mod index_lens;
 mod slots;
 mod super_packets;
 
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use smallvec::SmallVec;
 
 use super::packet::{ChecksumFields, PUSHED_TAG_LEN, TcpStretch, without_vlan_tag};
-use crate::event::{EventHead, InPort, MonotonicNs, Packet};
+use crate::event::{EventHead, InPort, MonotonicNs, Ordinal, Packet};
 use crate::ports::{DatapathId, PortNo};
 use crate::upcall::{KernelSide, MatchMethod};
 use index_lens::{IndexLens, index_len};
@@ -22,6 +23,10 @@ use super_packets::SuperPackets;
 
 /// Of packets that are alike but for their checksum, this many are compared to prefer an equal one.
 const MAX_COMPARED: usize = 64;
+/// Bytes of a packet that are kept, at most: as many as upcall_cost.py captures.
+const MAX_KEPT_BYTES: usize = 2048;
+/// A buffer with more room than this is not kept for the next packet.
+const MAX_SPARE_BYTES: usize = 512;
 
 /// A `dp_upcall` that waits.
 #[derive(Debug)]
@@ -78,13 +83,16 @@ pub(super) struct WaitingUpcalls {
     index_lens: IndexLens,
     super_packets: SuperPackets,
     capacity: usize,
+    capacity_bytes: usize,
+    /// Bytes of packets kept.
+    bytes: usize,
     seed: foldhash::fast::FixedState,
     untagged: Vec<u8>,
 }
 
 impl WaitingUpcalls {
-    /// Holds at most `capacity` of them.
-    pub(super) fn new(capacity: usize) -> Self {
+    /// Holds at most `capacity` of them, and `capacity_bytes` bytes of their packets.
+    pub(super) fn new(capacity: usize, capacity_bytes: usize) -> Self {
         Self {
             slots: Slots::default(),
             by_port: Index::new(Ring::ByPort),
@@ -93,6 +101,8 @@ impl WaitingUpcalls {
             index_lens: IndexLens::default(),
             super_packets: SuperPackets::default(),
             capacity: capacity.max(1),
+            capacity_bytes: capacity_bytes.max(MAX_KEPT_BYTES),
+            bytes: 0,
             seed: foldhash::fast::FixedState::default(),
             untagged: Vec::new(),
         }
@@ -102,15 +112,28 @@ impl WaitingUpcalls {
         self.slots.len()
     }
 
-    /// Adds one; returns the oldest when it had to give way.
+    /// Takes out the oldest one as long as there is no room for another.
+    pub(super) fn pop_excess(&mut self) -> Option<Expired> {
+        while self.len() >= self.capacity || self.bytes + MAX_KEPT_BYTES > self.capacity_bytes {
+            let expired = self.remove_oldest();
+            if expired.is_some() {
+                return expired;
+            }
+        }
+        None
+    }
+
+    /// Adds one.
     pub(super) fn insert(
         &mut self,
         head: EventHead,
         datapath: DatapathId,
         port: PortNo,
         packet: &Packet<'_>,
-    ) -> Option<Expired> {
-        let evicted = if self.len() >= self.capacity { self.remove_oldest() } else { None };
+    ) {
+        let kept = packet.bytes.len().min(MAX_KEPT_BYTES);
+        let packet = &Packet { len: packet.len, bytes: &packet.bytes[..kept] };
+        self.bytes += kept;
         let checksums = ChecksumFields::find(packet.bytes);
         let index_len = index_len(packet);
         let content = self.content(datapath, packet, index_len, &checksums);
@@ -144,7 +167,6 @@ impl WaitingUpcalls {
         if let Some(stretch) = &gso {
             self.super_packets.add(stretch, slot);
         }
-        evicted
     }
 
     /// Finds the earliest one that this delivered packet was, and takes it out (but for a GSO
@@ -190,7 +212,7 @@ impl WaitingUpcalls {
             self.index_any_port();
         }
         let checksums = ChecksumFields::find(packet.bytes);
-        let mut best: Option<(Slot, Agreement)> = None;
+        let mut best: Option<(Fit, Slot)> = None;
         let mut several = false;
         for index_len in self.index_lens.of(packet.len) {
             if index_len > packet.bytes.len() {
@@ -199,25 +221,25 @@ impl WaitingUpcalls {
             let content = self.content(datapath, packet, index_len, &checksums);
             for slot in self.with_content(content, in_port).take(MAX_COMPARED) {
                 let waiting = &self.slots[slot];
-                if let Some(agreement) = waiting.agreement(datapath, in_port, packet, &checksums) {
-                    several |= best.is_some();
-                    let better = match best {
-                        None => true,
-                        Some((other, held)) => {
-                            let order = self.slots[other].head.ordinal;
-                            (agreement, waiting.head.ordinal) < (held, order)
-                        }
-                    };
-                    if better {
-                        best = Some((slot, agreement));
-                    }
-                    if if unique_only { several } else { agreement == Agreement::Equal } {
-                        break;
-                    }
+                let Some(agreement) = waiting.agreement(datapath, in_port, packet, &checksums)
+                else {
+                    continue;
+                };
+                let compared = waiting.bytes.len().min(packet.bytes.len());
+                let fit = (agreement, Reverse(compared), waiting.head.ordinal);
+                several |= best.is_some();
+                if best.is_none_or(|(held, _)| fit < held) {
+                    best = Some((fit, slot));
+                }
+                // Of those with this many bytes none fits better; or it is enough to know that
+                // it is not the only one.
+                let is_enough = if unique_only { several } else { agreement == Agreement::Equal };
+                if is_enough {
+                    break;
                 }
             }
         }
-        let Some((slot, agreement)) = best else { return Found::Nothing };
+        let Some(((agreement, ..), slot)) = best else { return Found::Nothing };
         if unique_only && (several || self.slots[slot].contested) {
             self.contest(slot, in_port);
             return Found::Several;
@@ -257,15 +279,17 @@ impl WaitingUpcalls {
         let mut candidates =
             self.super_packets.near(&segment).filter(|&slot| holds(&self.slots[slot]));
         let Some(slot) = candidates.next() else { return Found::Nothing };
-        let several = unique_only && candidates.next().is_some();
+        let other = candidates.next().filter(|_| unique_only);
         drop(candidates);
-        if several {
+        if let Some(other) = other {
+            self.slots[slot].contested = true;
+            self.slots[other].contested = true;
             return Found::Several;
         }
         let waiting = &mut self.slots[slot];
         let side = waiting.side(MatchMethod::Prefix, Some(waiting.segments));
-        waiting.segments += 1;
-        waiting.segment_payload += segment.payload;
+        waiting.segments = waiting.segments.saturating_add(1);
+        waiting.segment_payload = waiting.segment_payload.saturating_add(segment.payload);
         if waiting.gso.is_some_and(|whole| waiting.segment_payload >= whole.payload) {
             self.remove(slot);
         }
@@ -359,16 +383,24 @@ impl WaitingUpcalls {
         if let Some(any_port) = &mut self.any_port {
             any_port.remove(&mut self.slots, slot);
         }
-        let waiting = &self.slots[slot];
+        let waiting = &mut self.slots[slot];
         self.index_lens.remove(waiting.packet_len, waiting.index_len);
         if let Some(stretch) = &waiting.gso {
             self.super_packets.remove(stretch, slot);
+        }
+        self.bytes -= waiting.bytes.len();
+        if waiting.bytes.capacity() > MAX_SPARE_BYTES {
+            waiting.bytes = Vec::new();
         }
         self.slots.free(slot);
     }
 }
 
-/// How far two captures of a packet agree; the better one is the lesser.
+/// How well a waiting one fits, the lesser the better: by agreement, then by how many bytes were
+/// compared, then by age.
+type Fit = (Agreement, Reverse<usize>, Ordinal);
+
+/// How far two captures of a packet agree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Agreement {
     Equal,

@@ -95,7 +95,8 @@ impl RetryPolicy {
         let delay = match retry {
             Retry::Never => return None,
             Retry::Backoff => self.backoff.delay(count),
-            Retry::After(delay) => delay,
+            // A backend that asks for no delay at all must not be asked in a loop.
+            Retry::After(least) => least.max(self.backoff.delay(count)),
         };
         (elapsed.saturating_add(delay) < self.max_elapsed).then_some(delay)
     }

@@ -1,9 +1,9 @@
 //! The way out: upcalls become spans, spans fill batches, batches go to their destinations.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::pace::Pace;
-use crate::event::Event;
+use crate::event::{Event, MonotonicNs};
 use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
@@ -100,6 +100,20 @@ impl Outlet {
         (self.totals, self.failure)
     }
 
+    /// Waits until what happened at `ts` is due. What is in the batch does not wait any longer than
+    /// it may.
+    fn wait_for(&mut self, ts: MonotonicNs) {
+        let wait = self.pace.until(ts);
+        if wait.is_zero() {
+            return;
+        }
+        let age = self.batch_since.map_or(Duration::ZERO, |since| since.elapsed());
+        if !self.batch.is_empty() && age.saturating_add(wait) > self.limits.max_delay() {
+            self.send_all();
+        }
+        self.pace.wait(wait);
+    }
+
     fn send_all(&mut self) {
         self.batch_since = None;
         let spans = self.batch.take();
@@ -124,12 +138,13 @@ impl Consumer for Outlet {
         if std::mem::take(&mut self.begins_now) {
             self.tracer.set_anchor(TimeAnchor::at(event.head.ts, SystemTime::now()));
         }
+        self.pace.begin(event.head.ts);
     }
 
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
         let passes = self.filter.passes(upcall, ports);
         if passes && !self.pace.is_max() {
-            self.pace.wait_for(upcall.last().ts);
+            self.wait_for(upcall.last().ts);
         }
         // What would have come later, but for the end, did not come.
         if self.pace.is_stopped() {

@@ -71,7 +71,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A pace that starts with the first wait.
+    /// A pace that is still to begin.
     #[must_use]
     pub const fn new(speed: Speed, stop: Stop) -> Self {
         Self { speed, stop, start: None }
@@ -83,20 +83,30 @@ impl Pace {
         self.speed == Speed::Max
     }
 
-    /// Waits until what happened at `ts` is due, or the replay is stopped.
-    pub fn wait_for(&mut self, ts: MonotonicNs) {
-        let Speed::Times(factor) = self.speed else { return };
-        let now = Instant::now();
-        let (start, first) = *self.start.get_or_insert((now, ts));
+    /// What happened at `ts` is due now, unless something before was.
+    pub fn begin(&mut self, ts: MonotonicNs) {
+        if !self.is_max() {
+            self.start.get_or_insert_with(|| (Instant::now(), ts));
+        }
+    }
+
+    /// How long it is until what happened at `ts` is due.
+    #[must_use]
+    pub fn until(&self, ts: MonotonicNs) -> Duration {
+        let (Speed::Times(factor), Some((start, first))) = (self.speed, self.start) else {
+            return Duration::ZERO;
+        };
         let recorded = Duration::from_nanos(u64::try_from(ts.since(first)).unwrap_or(0));
         let due = Duration::try_from_secs_f64(recorded.as_secs_f64() / factor)
             .ok()
             .and_then(|after| start.checked_add(after));
         // A wait longer than the clock can tell is as good as for ever.
-        let wait = due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
-        if !wait.is_zero() {
-            self.stop.wait(wait);
-        }
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits for so long, or until the replay is stopped.
+    pub fn wait(&self, duration: Duration) {
+        self.stop.wait(duration);
     }
 
     /// Whether the replay is stopped.
@@ -105,7 +115,7 @@ impl Pace {
         self.stop.is_stopped()
     }
 
-    /// Starts anew with the next wait: the recording begins again.
+    /// Is still to begin, as the recording does again.
     pub const fn restart(&mut self) {
         self.start = None;
     }
@@ -130,8 +140,9 @@ mod tests {
     fn waits_at_least_as_long_as_it_was_recorded() {
         let mut pace = Pace::new(Speed::Times(2.0), Stop::default());
         let start = Instant::now();
-        pace.wait_for(MonotonicNs(5_000_000_000));
-        pace.wait_for(MonotonicNs(5_020_000_000));
+        pace.begin(MonotonicNs(5_000_000_000));
+        pace.begin(MonotonicNs(5_010_000_000));
+        pace.wait(pace.until(MonotonicNs(5_020_000_000)));
         assert!(start.elapsed() >= Duration::from_millis(10));
     }
 
@@ -139,9 +150,9 @@ mod tests {
     fn a_stopped_replay_waits_no_more() {
         let stop = Stop::default();
         let mut pace = Pace::new(Speed::Times(1e-9), stop.clone());
-        pace.wait_for(MonotonicNs(0));
+        pace.begin(MonotonicNs(0));
         stop.stop();
-        pace.wait_for(MonotonicNs(u64::MAX / 4));
+        pace.wait(pace.until(MonotonicNs(u64::MAX / 4)));
         assert!(stop.is_stopped());
     }
 }

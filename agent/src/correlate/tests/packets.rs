@@ -156,3 +156,38 @@ fn a_segment_that_was_sent_again_is_not_of_the_super_packet() {
         assert_eq!(matched(cut(sent(&whole), 66), received(&other)), None);
     }
 }
+
+#[test]
+fn the_longest_match_is_the_one() {
+    let frame = ipv4(UDP, 1, &udp(53, [0, 0], b"payload"));
+    let events = [cut(sent(&frame), 14), sent(&frame), received(&frame), received(&frame)];
+    let sets = correlate(Config::default(), &events).sorted();
+    let dp_upcalls: Vec<_> = sets.iter().map(|set| set[&EventKind::DpUpcall]).collect();
+    assert_eq!(dp_upcalls, [1, 0]);
+}
+
+#[test]
+fn segments_of_absurd_lengths() {
+    let segment = ipv4(TCP, 101, &tcp(0, 3, 0));
+    let long = |mut event: Owned, len: u32| {
+        event.len = len;
+        event
+    };
+    let whole = long(sent(&ipv4(TCP, 101, &tcp(0, 3, 0))), u32::MAX);
+    let events =
+        [whole, long(received(&segment), 0xf000_0000), long(received(&segment), 0xf000_0000)];
+    assert_eq!(correlate(Config::default(), &events).sets.len(), 2);
+}
+
+#[test]
+fn waiting_packets_are_bounded_in_bytes() {
+    let config = Config { max_waiting_bytes: 10 * 2048, ..Config::default() };
+    let events: Vec<Owned> =
+        (0..30).map(|id| sent(&ipv4(UDP, id, &udp(53, [0, 0], &[1; 9000])))).collect();
+    let evicted = correlate(config, &events)
+        .unmatched
+        .iter()
+        .filter(|(_, _, reason)| *reason == UnmatchedReason::Evicted)
+        .count();
+    assert_eq!(evicted, 20);
+}

@@ -6,15 +6,19 @@ use smallvec::SmallVec;
 use super::super::packet::PUSHED_TAG_LEN;
 use crate::event::Packet;
 
+/// Lengths by which packets are indexed that were not captured whole: common ones of headers and,
+/// less [`PUSHED_TAG_LEN`], of captures. They are few, as each costs a search.
+const LADDER: [usize; 12] = [14, 34, 38, 50, 62, 92, 124, 188, 252, 508, 1020, 2044];
+
 /// Where the capture cut a packet, a tag that is pushed on delivery moves as many bytes out of the
 /// other side's capture: these are left out.
 pub(super) fn index_len(packet: &Packet<'_>) -> usize {
     let captured = packet.bytes.len();
-    if captured < packet.len as usize {
-        captured.saturating_sub(PUSHED_TAG_LEN as usize)
-    } else {
-        captured
+    if captured == packet.len as usize {
+        return captured;
     }
+    let common = captured.saturating_sub(PUSHED_TAG_LEN as usize);
+    LADDER.into_iter().rfind(|&len| len <= common).unwrap_or(0)
 }
 
 /// By how many bytes the waiting packets of each length are indexed: one or two different numbers
