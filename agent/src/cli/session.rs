@@ -29,13 +29,11 @@ pub(super) fn envelope() -> anyhow::Result<Envelope> {
     Ok(Envelope::new(&resource))
 }
 
-/// Says what went wrong on the way out, to standard error.
+/// Says how often the same went wrong, to standard error. What it was and what to do about it, the
+/// exporter has logged when it came first.
 pub(super) fn warn(problems: &[Problem]) {
-    for problem in problems {
-        let times =
-            if problem.count == 1 { "once".into() } else { format!("{} times", problem.count) };
-        let advice = problem.advice().map(|advice| format!(" {advice}")).unwrap_or_default();
-        eprintln!("upspan: {} ({times}).{advice}", problem.message);
+    for problem in problems.iter().filter(|problem| problem.count > 1) {
+        eprintln!("upspan: {} times: {}", problem.count, problem.message);
     }
 }
 
