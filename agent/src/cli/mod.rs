@@ -25,12 +25,13 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done, nothing lost
-  1  an error, which is printed
+  1  an error, which is printed; or an output took no more
   2  the command line is wrong
   3  done, but spans were not delivered
   130  interrupted by Ctrl-C or SIGTERM; what was read until then is delivered";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
     Replay(Box<replay::Args>),

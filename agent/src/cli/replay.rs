@@ -236,8 +236,8 @@ fn feed(
         });
         drop(bar);
         outcome = read.map(|_| ()).map_err(anyhow::Error::from);
-        // The second time would say the same.
-        if !std::mem::replace(&mut reviewed, true) {
+        // The second time would say the same; of what was not read, nothing can be said.
+        if !outlet.is_closed() && !std::mem::replace(&mut reviewed, true) {
             let review = args.recording.review(&recording, &args.file);
             outcome = outcome.and(review);
         }
@@ -297,17 +297,12 @@ impl TraceArgs {
 fn print(args: &Args, replayed: &Replayed) -> anyhow::Result<()> {
     let traces_on_stdout = args.output.as_ref().is_some_and(|path| path.as_os_str() == "-");
     match (args.format, traces_on_stdout) {
-        (Format::Json, false) => stdout::write_json(replayed),
-        (Format::Json, true) => {
-            eprintln!("{}", serde_json::to_string(replayed)?);
-            Ok(())
-        }
-        (Format::Text, false) => stdout::write(|out| write!(out, "{replayed}")),
-        (Format::Text, true) => {
-            eprint!("{replayed}");
-            Ok(())
-        }
+        (Format::Json, false) => stdout::write_json(replayed)?,
+        (Format::Json, true) => eprintln!("{}", serde_json::to_string(replayed)?),
+        (Format::Text, false) => stdout::write(|out| write!(out, "{replayed}"))?,
+        (Format::Text, true) => eprint!("{replayed}"),
     }
+    Ok(())
 }
 
 impl fmt::Display for Replayed {

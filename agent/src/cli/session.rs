@@ -29,11 +29,11 @@ pub(super) fn envelope() -> anyhow::Result<Envelope> {
     Ok(Envelope::new(&resource))
 }
 
-/// Says what went wrong again and again on the way out, to standard error; each problem was logged
-/// when it first came, with what to do about it.
+/// Says how often the same went wrong, to standard error. What it was and what to do about it, the
+/// exporter has logged when it came first.
 pub(super) fn warn(problems: &[Problem]) {
-    for Problem { message, count, .. } in problems.iter().filter(|problem| problem.count > 1) {
-        eprintln!("upspan: {count} times: {message}");
+    for problem in problems.iter().filter(|problem| problem.count > 1) {
+        eprintln!("upspan: {} times: {}", problem.count, problem.message);
     }
 }
 

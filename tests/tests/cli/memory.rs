@@ -4,8 +4,8 @@ use upspan_tests::backend::Reply;
 
 use super::*;
 
-/// Eight times as many spans as the queue holds, or forty where that is quick.
-const TIMES: usize = if cfg!(debug_assertions) { 10 } else { 50 };
+/// This makes forty times as many spans as the queue holds.
+const TIMES: usize = 50;
 
 /// The most memory that a process ever had, in KiB; `None` once it is gone.
 fn peak(pid: u32) -> Option<u64> {
