@@ -26,7 +26,7 @@ lint: setup ## Check format, lints, documentation, licences and unused dependenc
 bench: setup ## Measure; BENCH_FULL=1 adds what takes minutes
 	$(CARGO) bench --locked --package upspan
 	tests/benches/setup
-	$(CARGO) bench --locked --package upspan-tests --bench whole
+	$(CARGO) bench --locked --package upspan-tests
 
 setup:
 	@scripts/setup
