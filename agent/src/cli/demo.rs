@@ -54,7 +54,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
     let endpoint_is_set = args.export.endpoint.is_some()
         || ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
             .into_iter()
-            .any(|name| session::variable(name).is_some_and(|value| !value.is_empty()));
+            .any(|name| session::variable(name).is_some_and(|value| !value.trim().is_empty()));
     let mut export = args.export.clone();
     let receiver = if endpoint_is_set {
         None

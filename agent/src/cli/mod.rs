@@ -31,7 +31,6 @@ Exit codes:
   130  interrupted by Ctrl-C or SIGTERM; what was read until then is delivered";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
     Replay(Box<replay::Args>),

@@ -55,7 +55,7 @@ impl ReadArgs {
             eprintln!("upspan: {input}: {lines} that upcall_cost.py does not write were left out");
         }
         match (recording.has_port_map(), counts.event_lines()) {
-            (false, 0) if counts.malformed() == 0 => bail!(
+            (false, 0) => bail!(
                 "{input} is no recording: give a file that upcall_cost.py has written with \
                  --write-events"
             ),
