@@ -7,12 +7,14 @@ mod recording;
 mod replay;
 mod report;
 mod session;
+mod stderr;
 mod stdout;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use stderr::say;
 
 /// Open vSwitch upcalls as OpenTelemetry traces.
 #[derive(Debug, Parser)]
@@ -80,7 +82,7 @@ pub(crate) fn run() -> ExitCode {
         // Whoever reads our output has enough of it, as `head` does.
         Err(error) if stdout::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("upspan: {error:#}");
+            say(format_args!("upspan: {error:#}"));
             ExitCode::FAILURE
         }
     }

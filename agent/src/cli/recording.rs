@@ -6,6 +6,8 @@ use anyhow::bail;
 use upspan::source::input::Input;
 use upspan::source::recording::{HandlerFilter, Options, Recording};
 
+use super::stderr::say;
+
 /// How to read a recording. Not `Args`: clap wants other names for what is flattened into those.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Recording")]
@@ -47,31 +49,33 @@ impl ReadArgs {
             warn_of_malformed(recording, input);
         }
         if let Some(damage) = recording.damage() {
-            eprintln!("upspan: {input}: {damage}; what comes before it was used");
+            say(format_args!("upspan: {input}: {damage}; what comes before it was used"));
         }
         let counts = recording.counts();
         if counts.unrelated() > 0 {
             let lines = lines(counts.unrelated());
-            eprintln!("upspan: {input}: {lines} that upcall_cost.py does not write were left out");
+            say(format_args!(
+                "upspan: {input}: {lines} that upcall_cost.py does not write were left out"
+            ));
         }
         match (recording.has_port_map(), counts.event_lines()) {
             (false, 0) => bail!(
                 "{input} is no recording: give a file that upcall_cost.py has written with \
                  --write-events"
             ),
-            (_, 0) => eprintln!("upspan: {input}: no event in it"),
-            (false, _) => eprintln!(
+            (_, 0) => say(format_args!("upspan: {input}: no event in it")),
+            (false, _) => say(format_args!(
                 "upspan: {input}: no dp_port_map in it, so no dp_upcall could be used: the line \
                  `dp_port_map = {{...}}` should be the first"
-            ),
+            )),
             (true, _) => {}
         }
         let lost = counts.sum().miss;
         if lost > 0 {
-            eprintln!(
+            say(format_args!(
                 "upspan: {input}: {lost} events were lost while recording; joins that this makes \
                  uncertain were left out. Record with more --buffer-page-count."
-            );
+            ));
         }
         Ok(())
     }
@@ -80,15 +84,17 @@ impl ReadArgs {
 fn warn_of_malformed(recording: &Recording, input: &Input) {
     let malformed = recording.counts().malformed();
     for line in recording.malformed() {
-        eprintln!("upspan: {input}: {line}");
+        say(format_args!("upspan: {input}: {line}"));
     }
     let kept = recording.malformed().len() as u64;
     if malformed > kept {
-        eprintln!("upspan: {input}: … and {} more", malformed - kept);
+        say(format_args!("upspan: {input}: … and {} more", malformed - kept));
     }
     if malformed > 0 {
         let lines = lines(malformed);
-        eprintln!("upspan: {input}: {lines} could not be read (--strict stops at the first)");
+        say(format_args!(
+            "upspan: {input}: {lines} could not be read (--strict stops at the first)"
+        ));
     }
 }
 

@@ -23,6 +23,7 @@ use upspan::trace::{IdGenerator, RatioSampler, TimeAnchor, Tracer, TracerConfig}
 use super::progress::Bar;
 use super::recording::ReadArgs;
 use super::session::{self, Ended};
+use super::stderr::say;
 use super::{Format, Outcome, stdout};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -191,7 +192,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         && output.as_ref().is_none_or(Totals::is_lossless);
     let (read, outcome) = fed.map_or((None, Ok(())), |(read, outcome)| (Some(read), outcome));
     print(args, &Replayed { read, endpoint, output })?;
-    outcome?;
+    match outcome {
+        // Nobody reads the traces any more, who is not there to read why, either.
+        Err(error) if stdout::is_closed(&error) => {}
+        outcome => outcome?,
+    }
     Ok(match (interrupted, lossless) {
         (true, _) => Outcome::Interrupted,
         (false, true) => Outcome::Done,
@@ -229,6 +234,7 @@ fn feed(
     };
     while let Some(mut recording) = next.take() {
         outlet.restart(args.time.anchor(&recording));
+        let before = outlet.totals().upcalls;
         let bar = Bar::new("replaying", args.quiet);
         let read = pipeline::run(&mut recording, Config::default(), &mut outlet, |progress| {
             bar.show(progress);
@@ -243,8 +249,8 @@ fn feed(
         }
         malformed_lines += recording.counts().malformed();
         times = times.map(|times| times - 1);
-        // A recording without upcalls would start over without end or effect.
-        let again = times != Some(0) && !outlet.is_closed() && outlet.totals().upcalls > 0;
+        // A recording without upcalls, or a pipe that was read, would start over without effect.
+        let again = times != Some(0) && !outlet.is_closed() && outlet.totals().upcalls > before;
         if again && outcome.is_ok() {
             match args.recording.open(&args.file) {
                 Ok(recording) => next = Some(recording),
@@ -298,9 +304,9 @@ fn print(args: &Args, replayed: &Replayed) -> anyhow::Result<()> {
     let traces_on_stdout = args.output.as_ref().is_some_and(|path| path.as_os_str() == "-");
     match (args.format, traces_on_stdout) {
         (Format::Json, false) => stdout::write_json(replayed)?,
-        (Format::Json, true) => eprintln!("{}", serde_json::to_string(replayed)?),
+        (Format::Json, true) => say(format_args!("{}", serde_json::to_string(replayed)?)),
         (Format::Text, false) => stdout::write(|out| write!(out, "{replayed}"))?,
-        (Format::Text, true) => eprint!("{replayed}"),
+        (Format::Text, true) => say(format_args!("{}", replayed.to_string().trim_end())),
     }
     Ok(())
 }

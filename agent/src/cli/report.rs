@@ -29,7 +29,7 @@ pub(super) struct Args {
     format: Format,
 
     /// Buckets of each latency histogram
-    #[arg(short = 'b', long, value_name = "BUCKETS", default_value = "20")]
+    #[arg(short = 'b', long, value_name = "BUCKETS", default_value = "20", value_parser = buckets)]
     histogram_buckets: NonZeroUsize,
 
     /// Do not print each event
@@ -46,6 +46,14 @@ pub(super) struct Args {
 
     #[command(flatten)]
     recording: ReadArgs,
+}
+
+fn buckets(number: &str) -> Result<NonZeroUsize, String> {
+    const MOST: usize = 10_000;
+    match number.parse::<NonZeroUsize>() {
+        Ok(buckets) if buckets.get() <= MOST => Ok(buckets),
+        _ => Err(format!("give a number from 1 to {MOST}")),
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {

@@ -12,6 +12,8 @@ use upspan::export::{ExportConfig, ExportSummary, Exporter, Problem, SpanSender}
 use upspan::replay::Stop;
 use upspan::trace::{Envelope, Resource, host_name};
 
+use super::stderr::say;
+
 /// How long an interrupted replay may take to deliver what it has.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -33,7 +35,7 @@ pub(super) fn envelope() -> anyhow::Result<Envelope> {
 /// exporter has logged when it came first.
 pub(super) fn warn(problems: &[Problem]) {
     for problem in problems.iter().filter(|problem| problem.count > 1) {
-        eprintln!("upspan: {} times: {}", problem.count, problem.message);
+        say(format_args!("upspan: {} times: {}", problem.count, problem.message));
     }
 }
 
@@ -95,6 +97,10 @@ pub(super) async fn run<T: Send + 'static>(
         let give_up = async {
             interrupts.next().await;
             interrupted = true;
+            tokio::select! {
+                () = sleep(DRAIN) => {}
+                () = interrupts.next() => {}
+            }
         };
         Some(exporter.drain(give_up).await)
     } else {

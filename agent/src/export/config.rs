@@ -42,6 +42,10 @@ impl ExportConfig {
     /// each request; the specification recommends concurrency for that reason.
     pub const DEFAULT_CONCURRENCY: usize = 4;
 
+    /// Most requests in flight, whatever is configured: servers allow about a hundred streams on a
+    /// connection.
+    pub const MAX_CONCURRENCY: usize = 1024;
+
     /// Resolves `options` and the environment, which `env` looks up. `None` when
     /// `OTEL_SDK_DISABLED=true` switches the export off and no `--endpoint` insists on it.
     ///
@@ -96,7 +100,8 @@ impl ExportConfig {
                 Self::DEFAULT_CONCURRENCY,
                 number,
             )?
-            .min(queue),
+            .min(queue)
+            .min(Self::MAX_CONCURRENCY),
         }))
     }
 

@@ -233,12 +233,13 @@ fn batch_sizes(threads: &[Thread]) -> Vec<u32> {
 /// Threads of one name are counted together, at the place of the first.
 fn upcalls_per_thread(threads: &[Thread]) -> ByName<u64, String> {
     let mut sums: Vec<(String, u64)> = Vec::new();
+    let mut places = FastMap::<Comm, usize>::default();
     for thread in threads.iter().filter(|thread| !thread.group.durations.is_empty()) {
-        let (name, upcalls) = (thread.comm.to_str_lossy(), thread.group.durations.len() as u64);
-        match sums.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum += upcalls,
-            None => sums.push((name.into_owned(), upcalls)),
-        }
+        let place = *places.entry(thread.comm).or_insert_with(|| {
+            sums.push((thread.comm.to_string(), 0));
+            sums.len() - 1
+        });
+        sums[place].1 += thread.group.durations.len() as u64;
     }
     ByName(sums)
 }
