@@ -33,7 +33,8 @@ use waiting::{Expired, Found, WaitingUpcalls};
 pub struct Config {
     /// How long, in nanoseconds of event time, events wait for what belongs to them.
     pub timeout_ns: u64,
-    /// Most `dp_upcall`s that wait; past it the oldest gives way.
+    /// Most `dp_upcall`s that wait; past it the oldest gives way. A netlink socket of usual size
+    /// holds some hundred upcalls: what is older than this many was dropped at a full socket.
     pub max_waiting: usize,
     /// Most bytes of their packets; past it the oldest gives way, too.
     pub max_waiting_bytes: usize,
@@ -50,7 +51,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             timeout_ns: 10_000_000_000,
-            max_waiting: 65_536,
+            max_waiting: 16_384,
             max_waiting_bytes: 16 << 20,
             max_threads: 512,
             lossy: false,

@@ -28,6 +28,10 @@ const MAX_KEPT_BYTES: usize = 2048;
 /// A buffer with more room than this is not kept for the next packet.
 const MAX_SPARE_BYTES: usize = 512;
 
+/// The captured bytes of a packet. A small packet, of which floods are made, lies with the rest of
+/// what waits: no second place in memory to be fetched.
+type PacketBytes = SmallVec<[u8; 64]>;
+
 /// A `dp_upcall` that waits.
 #[derive(Debug)]
 struct Waiting {
@@ -35,7 +39,7 @@ struct Waiting {
     datapath: DatapathId,
     port: PortNo,
     packet_len: u32,
-    bytes: Vec<u8>,
+    bytes: PacketBytes,
     index_len: usize,
     gso: Option<TcpStretch>,
     /// Segments delivered so far of a GSO super-packet, and their payload.
@@ -390,7 +394,7 @@ impl WaitingUpcalls {
         }
         self.bytes -= waiting.bytes.len();
         if waiting.bytes.capacity() > MAX_SPARE_BYTES {
-            waiting.bytes = Vec::new();
+            waiting.bytes = PacketBytes::new();
         }
         self.slots.free(slot);
     }

@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::Waiting;
+use super::{PacketBytes, Waiting};
 
 pub(super) type Slot = u32;
 
@@ -51,14 +51,14 @@ impl Slots {
     }
 
     /// Fills a slot. `waiting` is given the bytes of who was there before.
-    pub(super) fn fill(&mut self, waiting: impl FnOnce(Vec<u8>) -> Waiting) -> Slot {
+    pub(super) fn fill(&mut self, waiting: impl FnOnce(PacketBytes) -> Waiting) -> Slot {
         if let Some(slot) = self.free.pop() {
             let place = &mut self.places[slot as usize].waiting;
             *place = waiting(std::mem::take(&mut place.bytes));
             return slot;
         }
         let slot = Slot::try_from(self.places.len()).unwrap_or(Slot::MAX);
-        self.places.push(Place { waiting: waiting(Vec::new()), links: Default::default() });
+        self.places.push(Place { waiting: waiting(PacketBytes::new()), links: Default::default() });
         slot
     }
 
