@@ -107,6 +107,10 @@ impl EventKind {
     pub const ALL: [Self; 5] =
         [Self::RecvUpcall, Self::DpUpcall, Self::OpFlowPut, Self::OpFlowExecute, Self::OvsPktExec];
 
+    /// All kinds, in the order in which an upcall meets them.
+    pub const IN_ORDER: [Self; 5] =
+        [Self::DpUpcall, Self::RecvUpcall, Self::OpFlowPut, Self::OpFlowExecute, Self::OvsPktExec];
+
     /// The kind with this code (0–4) in a recording's `event` field.
     #[must_use]
     pub fn from_code(code: u64) -> Option<Self> {

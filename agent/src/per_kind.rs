@@ -19,14 +19,7 @@ impl<T> PerKind<T> {
 
     /// The kinds and their values, in the order in which an upcall's events happen.
     pub fn iter(&self) -> impl Iterator<Item = (EventKind, &T)> {
-        const ORDER: [EventKind; EventKind::ALL.len()] = [
-            EventKind::DpUpcall,
-            EventKind::RecvUpcall,
-            EventKind::OpFlowPut,
-            EventKind::OpFlowExecute,
-            EventKind::OvsPktExec,
-        ];
-        ORDER.into_iter().map(|kind| (kind, &self[kind]))
+        EventKind::IN_ORDER.into_iter().map(|kind| (kind, &self[kind]))
     }
 }
 

@@ -62,7 +62,9 @@ fn whatever_the_reference_finds_is_found() {
 enum Loss {
     /// Each one of so many.
     OneIn(u32),
-    /// All of them for a while, again and again: the ring buffer is full.
+    /// All of them for a while, now and then: the ring buffer is full.
+    Gaps,
+    /// Likewise, but for shorter and more often.
     Bursts,
     /// Likewise, and then every other one: the reader makes room as slowly as events come.
     BurstsAndThinning,
@@ -76,6 +78,10 @@ impl Loss {
         while lost.len() < events {
             match self {
                 Self::OneIn(n) => lost.push(stretch(n, rng) == 1),
+                Self::Gaps => {
+                    lost.extend((0..stretch(9000, rng)).map(|_| false));
+                    lost.extend((0..stretch(1000, rng)).map(|_| true));
+                }
                 Self::Bursts | Self::BurstsAndThinning => {
                     lost.extend((0..stretch(1500, rng)).map(|_| false));
                     lost.extend((0..stretch(400, rng)).map(|_| true));
@@ -119,11 +125,12 @@ fn with_losses_no_wrong_join() {
         Loss::OneIn(20),
         Loss::OneIn(5),
         Loss::OneIn(2),
+        Loss::Gaps,
         Loss::Bursts,
         Loss::BurstsAndThinning,
     ];
     let (mut joins, mut kept) = (0, 0);
-    for name in ["small-335", "mix-4319", "pvp-10k"] {
+    for name in ["small-335", "medium-10686", "mix-4319", "pvp-10k"] {
         let text = fixtures::read(&format!("{name}.events"));
         let truth: BTreeMap<u64, Set> = fixtures::sets(&fixtures::json(&format!("{name}.truth")))
             .into_iter()

@@ -32,6 +32,8 @@ struct Member {
     flow_put: Option<EventHead>,
     flow_execute: Option<EventHead>,
     packet_execute: Option<EventHead>,
+    /// The kernel began the chunk later than it took to handle the batch until then.
+    is_late: bool,
     /// Events that are known to be missing, and why.
     missing: Missing,
 }
@@ -62,6 +64,9 @@ pub(super) enum Doubt {
 pub(super) enum Trust {
     /// All of them.
     All,
+    /// All but packet executes that came late: a gap in the events may have swallowed the chunk's
+    /// own, and those of a later batch stand in their place.
+    Prompt,
     /// Those by the bytes of the packet.
     Packets,
     /// None: the same packet may have come twice.
@@ -94,6 +99,8 @@ pub(super) struct Batch {
     executes: Vec<Option<usize>>,
     /// Packet executes of the open chunk.
     packet_executes: Vec<EventHead>,
+    /// The latest execute.
+    last_execute: EventHead,
     doubt: Doubt,
     /// The latest event.
     last: Ordinal,
@@ -183,6 +190,7 @@ impl Batch {
         member.flow_put = None;
         member.flow_execute = None;
         member.packet_execute = None;
+        member.is_late = false;
         member.missing = Missing::default();
     }
 
@@ -204,6 +212,7 @@ impl Batch {
         sink: &mut impl Sink,
     ) {
         self.operation(head, sink);
+        self.last_execute = head;
         let own_put = self.puts.pop();
         let found = self.find_member(packet, lossy);
         let place = match found {
@@ -302,6 +311,7 @@ impl Batch {
     /// numbers differ, events were lost, and which ones cannot be told.
     fn close_chunk(&mut self, close: Close, sink: &mut impl Sink) {
         let (sent, done) = (self.executes.len(), self.packet_executes.len());
+        let is_late = self.is_late();
         let cut = close == Close::Ended && self.doubt != Doubt::Lossy;
         if sent > done {
             self.add_doubt(Doubt::Unusual);
@@ -309,7 +319,10 @@ impl Batch {
         if sent == done || (cut && done < sent) {
             for (place, head) in self.executes.iter().zip(&self.packet_executes) {
                 match place {
-                    Some(place) => self.members[*place].packet_execute = Some(*head),
+                    Some(place) => {
+                        self.members[*place].packet_execute = Some(*head);
+                        self.members[*place].is_late = is_late;
+                    }
                     None => sink.unmatched(&Unmatched {
                         kind: EventKind::OvsPktExec,
                         head: *head,
@@ -330,6 +343,18 @@ impl Batch {
         } else {
             self.give_up_chunk(sink);
         }
+    }
+
+    /// Whether the kernel began to execute the open chunk later than it took the thread to get from
+    /// its first upcall to the chunk's last execute: sending is the quicker part.
+    fn is_late(&self) -> bool {
+        let (Some(first), Some(begun)) =
+            (self.members[..self.len].first(), self.packet_executes.first())
+        else {
+            return false;
+        };
+        let handling = self.last_execute.ts.since(first.recv.ts);
+        begun.ts.since(self.last_execute.ts) > handling
     }
 
     fn give_up_chunk(&mut self, sink: &mut impl Sink) {
@@ -392,7 +417,9 @@ impl Batch {
                 recv: member.recv,
                 packet: Packet { len: member.packet_len, bytes: &member.packet },
                 key: FlowKeyBytes { len: member.key_len, bytes: &member.key },
-                translated: next.or(self.first_operation).filter(|_| trust == Trust::All),
+                translated: next
+                    .or(self.first_operation)
+                    .filter(|_| matches!(trust, Trust::All | Trust::Prompt)),
                 flow_put: member.flow_put,
                 flow_execute: member.flow_execute,
                 packet_execute: member.packet_execute,
@@ -407,11 +434,13 @@ impl Batch {
 
 impl Member {
     fn give_up_operations(&mut self, trust: Trust, sink: &mut impl Sink) {
-        let (by_order, by_packet) = (trust != Trust::All, trust == Trust::Nothing);
+        let by_order = matches!(trust, Trust::Packets | Trust::Nothing);
+        let by_packet = trust == Trust::Nothing;
+        let late = by_order || (trust == Trust::Prompt && self.is_late);
         for (kind, join, give_up) in [
             (EventKind::OpFlowPut, &mut self.flow_put, by_order),
             (EventKind::OpFlowExecute, &mut self.flow_execute, by_packet),
-            (EventKind::OvsPktExec, &mut self.packet_execute, by_order),
+            (EventKind::OvsPktExec, &mut self.packet_execute, late),
         ] {
             if let Some(head) = join.take_if(|_| give_up) {
                 let reason = UnmatchedReason::Ambiguous;

@@ -69,6 +69,8 @@ pub struct Correlator {
     spare: Vec<Batch>,
     now: MonotonicNs,
     swept: MonotonicNs,
+    /// The latest event.
+    position: Ordinal,
     evidence: Evidence,
     /// When a loss was last reported or evident.
     lost: Option<MonotonicNs>,
@@ -98,6 +100,7 @@ impl Correlator {
             spare: Vec::new(),
             now: MonotonicNs::default(),
             swept: MonotonicNs::default(),
+            position: Ordinal::default(),
             evidence: Evidence::default(),
             lost: None,
             recirculated: None,
@@ -108,6 +111,7 @@ impl Correlator {
     pub fn push(&mut self, event: &Event<'_>, sink: &mut impl Sink) {
         self.advance(event.head.ts, sink);
         let head = event.head;
+        self.position = head.ordinal;
         match event.body {
             EventBody::DpUpcall { datapath, port, packet, .. } => {
                 while let Some(Expired { head, .. }) = self.waiting.pop_excess() {
@@ -172,7 +176,7 @@ impl Correlator {
     /// For the timeout's length from now on, anything unusual counts as a sign of loss, and a
     /// packet that may have been sent up twice is not joined.
     pub fn lost(&mut self) {
-        self.lost = Some(self.now);
+        self.note(Some((self.position, Doubt::Lossy)));
         for thread in self.threads.values_mut() {
             thread.current.add_doubt(Doubt::Lossy);
         }
@@ -287,6 +291,7 @@ impl Correlator {
                 || thread.clean < neighbours
                 || self.evidence.is_near(first, last, suspicious);
             let trust = match doubted {
+                false if lossy => Trust::Prompt,
                 false => Trust::All,
                 true if lossy && recirculating => Trust::Nothing,
                 true => Trust::Packets,

@@ -65,12 +65,6 @@ impl BatchLimits {
         self.max_spans
     }
 
-    /// Most encoded bytes in a batch, resource and scope not counted.
-    #[must_use]
-    pub const fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
-
     /// How long the oldest span of a batch waits at most, so that the owner of the batch knows when
     /// to wake up.
     #[must_use]

@@ -16,18 +16,6 @@ impl ConfigError {
     pub(crate) fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
         Self { origin: origin.into(), invalid }
     }
-
-    /// Name of the flag or variable.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// What is wrong with it.
-    #[must_use]
-    pub const fn invalid(&self) -> &Invalid {
-        &self.invalid
-    }
 }
 
 /// What is wrong with a setting. Values of headers are secrets and never part of the text.

@@ -59,7 +59,7 @@ pub struct ExportOptions {
     #[arg(long, value_name = "N")]
     pub batch_spans: Option<usize>,
 
-    /// Most bytes in a request, before compression [default: 3145728]
+    /// Most bytes of spans in a request, before compression [default: 3145728]
     #[arg(long, value_name = "BYTES")]
     pub batch_bytes: Option<usize>,
 

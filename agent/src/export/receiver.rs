@@ -84,16 +84,6 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
-    /// What it has taken so far.
-    #[must_use]
-    pub fn received(&self) -> Received {
-        Received {
-            requests: self.counts.requests.load(Relaxed),
-            spans: self.counts.spans.load(Relaxed),
-            traces: self.counts.traces.load(Relaxed),
-        }
-    }
-
     /// Answers what is under way, takes nothing more, and says what it took in all. Waits for its
     /// clients to leave: shut the exporter down first.
     ///

@@ -56,18 +56,6 @@ impl Summary {
         self.upcalls
     }
 
-    /// Events read per kind.
-    #[must_use]
-    pub const fn counts(&self) -> &PerKind<KindCount> {
-        &self.counts
-    }
-
-    /// Lines of the source that could not be read.
-    #[must_use]
-    pub const fn malformed_lines(&self) -> u64 {
-        self.malformed_lines
-    }
-
     /// The slowest upcalls, the slowest first.
     #[must_use]
     pub fn slowest(&self) -> &[Waterfall] {

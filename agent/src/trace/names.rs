@@ -43,7 +43,7 @@ pub const UPCALL_MISSING_REASON: Attribute<[&str]> =
     Attribute::new("ovs.upcall.missing_reason", Place::Root, "[\"not_seen\"]");
 /// How the kernel's side was found to belong to vswitchd's.
 pub const UPCALL_MATCH: Attribute<str> = Attribute::new("ovs.upcall.match", Place::Root, "bytes");
-/// From first to last event, less the lookup.
+/// From `dp_upcall` to `ovs_pkt_exec`, less the lookup.
 pub const UPCALL_OVERHEAD: Attribute<i64> =
     Attribute::new("ovs.upcall.overhead_ns", Place::Root, "81250");
 /// Upcalls in the batch.

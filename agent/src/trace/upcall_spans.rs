@@ -12,15 +12,6 @@ use crate::phases::{Phase, PhaseKind};
 use crate::ports::Ports;
 use crate::upcall::Upcall;
 
-/// The kinds of events in the order in which an upcall meets them.
-const IN_ORDER: [EventKind; 5] = [
-    EventKind::DpUpcall,
-    EventKind::RecvUpcall,
-    EventKind::OpFlowPut,
-    EventKind::OpFlowExecute,
-    EventKind::OvsPktExec,
-];
-
 /// The spans of one upcall, before they have ids.
 pub(super) struct UpcallSpans<'u> {
     upcall: &'u Upcall<'u>,
@@ -118,7 +109,7 @@ impl<'u> UpcallSpans<'u> {
     }
 
     fn events(&self, on: Option<PhaseKind>, anchor: TimeAnchor, span: &mut SpanBody<'_>) {
-        for kind in IN_ORDER {
+        for kind in EventKind::IN_ORDER {
             if self.carrier(kind) == on
                 && let Some(head) = self.upcall.event(kind)
             {
