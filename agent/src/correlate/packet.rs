@@ -185,7 +185,7 @@ pub(super) fn without_vlan_tag(bytes: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Length in bytes of the VLAN tag that the kernel pushes on delivery.
-pub(super) const PUSHED_TAG_LEN: u32 = 4;
+pub(super) const PUSHED_TAG_LEN: u16 = 4;
 
 /// The stretch of a TCP connection that a packet carries, with what `tcp_gso_segment` (the kernel's
 /// net/ipv4/tcp_offload.c) copies from a super-packet to each of its segments: together they tell

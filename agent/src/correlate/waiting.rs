@@ -40,11 +40,9 @@ struct Waiting {
     port: PortNo,
     packet_len: u32,
     bytes: PacketBytes,
-    index_len: usize,
-    gso: Option<TcpStretch>,
-    /// Segments delivered so far of a GSO super-packet, and their payload.
-    segments: u32,
-    segment_payload: u32,
+    index_len: u16,
+    /// It is a GSO super-packet, and stands among those too.
+    is_super: bool,
     /// It was one of several that a `recv_upcall` may have meant.
     contested: bool,
     key: Key,
@@ -155,9 +153,7 @@ impl WaitingUpcalls {
                 bytes
             },
             index_len,
-            gso,
-            segments: 0,
-            segment_payload: 0,
+            is_super: gso.is_some(),
             contested: false,
             key,
         });
@@ -168,7 +164,7 @@ impl WaitingUpcalls {
             any_port.add(&mut self.slots, slot);
         }
         self.index_lens.add(packet.len, index_len);
-        if let Some(stretch) = &gso {
+        if let Some(stretch) = gso {
             self.super_packets.add(stretch, slot);
         }
     }
@@ -192,8 +188,9 @@ impl WaitingUpcalls {
         }
         let mut untagged = std::mem::take(&mut self.untagged);
         let mut found = Found::Nothing;
-        if packet.len > PUSHED_TAG_LEN && without_vlan_tag(packet.bytes, &mut untagged) {
-            let packet = Packet { len: packet.len - PUSHED_TAG_LEN, bytes: &untagged };
+        let untagged_len = packet.len.saturating_sub(PUSHED_TAG_LEN.into());
+        if untagged_len > 0 && without_vlan_tag(packet.bytes, &mut untagged) {
+            let packet = Packet { len: untagged_len, bytes: &untagged };
             found = self.take_whole(datapath, in_port, &packet, true, unique_only);
         }
         self.untagged = untagged;
@@ -219,7 +216,7 @@ impl WaitingUpcalls {
         let mut best: Option<(Fit, Slot)> = None;
         let mut several = false;
         for index_len in self.index_lens.of(packet.len) {
-            if index_len > packet.bytes.len() {
+            if usize::from(index_len) > packet.bytes.len() {
                 continue;
             }
             let content = self.content(datapath, packet, index_len, &checksums);
@@ -274,14 +271,13 @@ impl WaitingUpcalls {
         let Some(segment) = TcpStretch::of(packet.bytes, packet.len, &self.seed) else {
             return Found::Nothing;
         };
-        let holds = |waiting: &Waiting| {
+        let may_be = |waiting: &Waiting| {
             waiting.datapath == datapath
                 && (in_port == InPort::Any || in_port == InPort::Port(waiting.port))
                 && waiting.packet_len > packet.len
-                && waiting.gso.is_some_and(|whole| whole.holds(&segment))
         };
         let mut candidates =
-            self.super_packets.near(&segment).filter(|&slot| holds(&self.slots[slot]));
+            self.super_packets.holding(&segment).filter(|&slot| may_be(&self.slots[slot]));
         let Some(slot) = candidates.next() else { return Found::Nothing };
         let other = candidates.next().filter(|_| unique_only);
         drop(candidates);
@@ -290,11 +286,11 @@ impl WaitingUpcalls {
             self.slots[other].contested = true;
             return Found::Several;
         }
-        let waiting = &mut self.slots[slot];
-        let side = waiting.side(MatchMethod::Prefix, Some(waiting.segments));
-        waiting.segments = waiting.segments.saturating_add(1);
-        waiting.segment_payload = waiting.segment_payload.saturating_add(segment.payload);
-        if waiting.gso.is_some_and(|whole| waiting.segment_payload >= whole.payload) {
+        let Some((index, is_last)) = self.super_packets.deliver(slot, &segment) else {
+            return Found::Nothing;
+        };
+        let side = self.slots[slot].side(MatchMethod::Prefix, Some(index));
+        if is_last {
             self.remove(slot);
         }
         Found::One(side)
@@ -321,7 +317,7 @@ impl WaitingUpcalls {
         let slot = self.oldest?;
         let waiting = &self.slots[slot];
         let expired = Expired { head: waiting.head, contested: waiting.contested };
-        let belongs = waiting.segments > 0;
+        let belongs = waiting.is_super && self.super_packets.is_begun(slot);
         self.remove(slot);
         (!belongs).then_some(expired)
     }
@@ -343,10 +339,10 @@ impl WaitingUpcalls {
         &self,
         datapath: DatapathId,
         packet: &Packet<'_>,
-        index_len: usize,
+        index_len: u16,
         checksums: &ChecksumFields,
     ) -> u64 {
-        let bytes = checksums.hash(&packet.bytes[..index_len], &self.seed);
+        let bytes = checksums.hash(&packet.bytes[..usize::from(index_len)], &self.seed);
         self.seed.hash_one((bytes, datapath, packet.len, index_len))
     }
 
@@ -389,8 +385,8 @@ impl WaitingUpcalls {
         }
         let waiting = &mut self.slots[slot];
         self.index_lens.remove(waiting.packet_len, waiting.index_len);
-        if let Some(stretch) = &waiting.gso {
-            self.super_packets.remove(stretch, slot);
+        if waiting.is_super {
+            self.super_packets.remove(slot);
         }
         self.bytes -= waiting.bytes.len();
         if waiting.bytes.capacity() > MAX_SPARE_BYTES {

@@ -15,36 +15,69 @@ const PAGE_MASK: u32 = u32::MAX >> PAGE_BITS;
 /// BIG TCP sends up to 512 KiB at once.
 const MAX_PAGES: u32 = 9;
 
-/// The slots of super-packets, by connection and page.
+/// What is known of a super-packet.
+#[derive(Debug)]
+struct SuperPacket {
+    stretch: TcpStretch,
+    /// Segments delivered so far, and their payload.
+    segments: u32,
+    payload: u32,
+}
+
+/// Those that wait, by slot, and their slots by connection and page.
 #[derive(Debug, Default)]
 pub(super) struct SuperPackets {
-    pages: HashMap<(u64, u32), Vec<Slot>, foldhash::fast::FixedState>,
+    by_slot: HashMap<Slot, SuperPacket, foldhash::fast::FixedState>,
+    by_page: HashMap<(u64, u32), Vec<Slot>, foldhash::fast::FixedState>,
 }
 
 impl SuperPackets {
-    /// Those that may hold this segment, newest first.
-    pub(super) fn near(&self, segment: &TcpStretch) -> impl Iterator<Item = Slot> + '_ {
+    /// Those that this segment may have been cut from, newest first.
+    pub(super) fn holding<'s>(
+        &'s self,
+        segment: &'s TcpStretch,
+    ) -> impl Iterator<Item = Slot> + 's {
         let page = (segment.common, segment.seq >> PAGE_BITS);
-        self.pages.get(&page).into_iter().flat_map(|slots| slots.iter().rev().copied())
+        let slots = self.by_page.get(&page).into_iter().flat_map(|slots| slots.iter().rev());
+        slots.copied().filter(move |slot| {
+            self.by_slot.get(slot).is_some_and(|whole| whole.stretch.holds(segment))
+        })
     }
 
-    pub(super) fn add(&mut self, stretch: &TcpStretch, slot: Slot) {
-        for page in pages(stretch) {
-            let slots = self.pages.entry((stretch.common, page)).or_default();
+    pub(super) fn add(&mut self, stretch: TcpStretch, slot: Slot) {
+        for page in pages(&stretch) {
+            let slots = self.by_page.entry((stretch.common, page)).or_default();
             if slots.len() == MAX_COMPARED {
                 slots.remove(0);
             }
             slots.push(slot);
         }
+        self.by_slot.insert(slot, SuperPacket { stretch, segments: 0, payload: 0 });
     }
 
-    pub(super) fn remove(&mut self, stretch: &TcpStretch, slot: Slot) {
-        for page in pages(stretch) {
+    /// Counts a segment of the one in `slot`: its number there, from 0 on, and whether it was the
+    /// last.
+    pub(super) fn deliver(&mut self, slot: Slot, segment: &TcpStretch) -> Option<(u32, bool)> {
+        let whole = self.by_slot.get_mut(&slot)?;
+        let index = whole.segments;
+        whole.segments = whole.segments.saturating_add(1);
+        whole.payload = whole.payload.saturating_add(segment.payload);
+        Some((index, whole.payload >= whole.stretch.payload))
+    }
+
+    /// Whether a segment of it was delivered.
+    pub(super) fn is_begun(&self, slot: Slot) -> bool {
+        self.by_slot.get(&slot).is_some_and(|whole| whole.segments > 0)
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let Some(SuperPacket { stretch, .. }) = self.by_slot.remove(&slot) else { return };
+        for page in pages(&stretch) {
             let key = (stretch.common, page);
-            if let Some(slots) = self.pages.get_mut(&key) {
+            if let Some(slots) = self.by_page.get_mut(&key) {
                 slots.retain(|&other| other != slot);
                 if slots.is_empty() {
-                    self.pages.remove(&key);
+                    self.by_page.remove(&key);
                 }
             }
         }
