@@ -1,6 +1,8 @@
 //! Where events come from. Every source yields [`Record`]s in order.
 
 pub mod input;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod recording;
 
 use crate::event::{Event, EventHead, EventKind, Unusable};

@@ -1,0 +1,1 @@
+//! Live capture: events of the Open vSwitch of this node, by eBPF.
