@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ports::{PortNo, Ports};
-use crate::upcall::Upcall;
+use crate::ports::{DatapathId, PortNo, Ports};
+use crate::upcall::{FailedUpcall, Upcall};
 
 /// Lets upcalls pass that meet all conditions; an empty list is no condition.
 #[derive(Clone, Debug, Default)]
@@ -22,25 +22,33 @@ impl UpcallFilter {
     /// Whether this upcall passes.
     #[must_use]
     pub fn passes(&self, upcall: &Upcall<'_>, ports: &Ports) -> bool {
-        let any = |list: &[String], test: &dyn Fn(&str) -> bool| {
-            list.is_empty() || list.iter().any(|wanted| test(wanted))
-        };
-        let port = upcall.port();
-        let is_port = |wanted: &str| {
+        u128::from(upcall.duration_ns()) >= self.min_duration.as_nanos()
+            && self.passes_place(upcall.datapath, upcall.port(), ports)
+            && any(&self.threads, |wanted| upcall.recv.comm.as_bytes() == wanted.as_bytes())
+    }
+
+    /// Whether this upcall, which was not delivered, passes. No thread has handled it, so that it
+    /// does not where threads are named; whatever its duration, it failed.
+    #[must_use]
+    pub fn passes_failed(&self, failed: &FailedUpcall<'_>, ports: &Ports) -> bool {
+        self.threads.is_empty() && self.passes_place(failed.datapath, Some(failed.port), ports)
+    }
+
+    fn passes_place(&self, datapath: DatapathId, port: Option<PortNo>, ports: &Ports) -> bool {
+        any(&self.ports, |wanted| {
             port.is_some_and(|port| {
-                ports.name(upcall.datapath, port) == Some(wanted)
+                ports.name(datapath, port) == Some(wanted)
                     || wanted.parse().is_ok_and(|number| PortNo(number) == port)
             })
-        };
-        let is_datapath = |wanted: &str| {
-            let wanted = wanted.strip_prefix("system@").unwrap_or(wanted);
-            ports.datapath_name(upcall.datapath) == wanted
-        };
-        u128::from(upcall.duration_ns()) >= self.min_duration.as_nanos()
-            && any(&self.ports, &is_port)
-            && any(&self.threads, &|wanted| upcall.recv.comm.as_bytes() == wanted.as_bytes())
-            && any(&self.datapaths, &is_datapath)
+        }) && any(&self.datapaths, |wanted| {
+            ports.datapath_name(datapath) == wanted.strip_prefix("system@").unwrap_or(wanted)
+        })
     }
+}
+
+/// Whether one of the list is meant, or none is named.
+fn any(list: &[String], is_meant: impl Fn(&str) -> bool) -> bool {
+    list.is_empty() || list.iter().any(|wanted| is_meant(wanted))
 }
 
 #[cfg(test)]
@@ -69,6 +77,8 @@ mod tests {
                 self.passed.push(upcall.duration_ns());
             }
         }
+
+        fn failed(&mut self, _: &FailedUpcall<'_>, _: &Ports) {}
 
         fn unmatched(&mut self, _: &Unmatched) {}
     }

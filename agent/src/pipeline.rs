@@ -1,13 +1,13 @@
 //! Drives a recording through the correlator, to whoever wants to know.
 
 use crate::correlate::{Config, Correlator};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, MonotonicNs};
 use crate::ports::Ports;
 use crate::report::{EventCounts, Report};
 use crate::source::Record;
 use crate::source::input::Progress;
 use crate::source::recording::{Recording, RecordingError};
-use crate::upcall::{Sink, Unmatched, Upcall};
+use crate::upcall::{FailedUpcall, Sink, Unmatched, Upcall};
 
 /// Takes what a pipeline yields. The references are valid during the call only.
 pub trait Consumer {
@@ -15,6 +15,8 @@ pub trait Consumer {
     fn event(&mut self, event: &Event<'_>, ports: &Ports);
     /// See [`Sink::upcall`].
     fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports);
+    /// See [`Sink::failed`].
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports);
     /// See [`Sink::unmatched`].
     fn unmatched(&mut self, unmatched: &Unmatched);
     /// Whether it is of no use to go on. Asked now and then.
@@ -38,6 +40,11 @@ impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
         self.1.upcall(upcall, ports);
     }
 
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
+        self.0.failed(failed, ports);
+        self.1.failed(failed, ports);
+    }
+
     fn unmatched(&mut self, unmatched: &Unmatched) {
         self.0.unmatched(unmatched);
         self.1.unmatched(unmatched);
@@ -59,8 +66,34 @@ impl Consumer for Report {
         Sink::upcall(self, upcall);
     }
 
+    fn failed(&mut self, failed: &FailedUpcall<'_>, _: &Ports) {
+        Sink::failed(self, failed);
+    }
+
     fn unmatched(&mut self, unmatched: &Unmatched) {
         Sink::unmatched(self, unmatched);
+    }
+}
+
+impl<C: Consumer> Consumer for &mut C {
+    fn event(&mut self, event: &Event<'_>, ports: &Ports) {
+        (**self).event(event, ports);
+    }
+
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports) {
+        (**self).upcall(upcall, ports);
+    }
+
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
+        (**self).failed(failed, ports);
+    }
+
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        (**self).unmatched(unmatched);
+    }
+
+    fn is_closed(&self) -> bool {
+        (**self).is_closed()
     }
 }
 
@@ -75,8 +108,67 @@ impl<C: Consumer> Sink for AtThisTime<'_, C> {
         self.consumer.upcall(upcall, self.ports);
     }
 
+    fn failed(&mut self, failed: &FailedUpcall<'_>) {
+        self.consumer.failed(failed, self.ports);
+    }
+
     fn unmatched(&mut self, unmatched: &Unmatched) {
         self.consumer.unmatched(unmatched);
+    }
+}
+
+/// Events on their way through the correlator to a consumer, counted.
+#[derive(Debug)]
+pub struct Flow<C> {
+    correlator: Correlator,
+    counts: EventCounts,
+    consumer: C,
+}
+
+impl<C: Consumer> Flow<C> {
+    /// To this consumer.
+    #[must_use]
+    pub fn new(config: Config, consumer: C) -> Self {
+        Self { correlator: Correlator::new(config), counts: EventCounts::default(), consumer }
+    }
+
+    /// The consumer.
+    pub fn consumer(&mut self) -> &mut C {
+        &mut self.consumer
+    }
+
+    /// Takes the next record of the source, with the ports known at the time.
+    pub fn push(&mut self, record: &Record<'_>, ports: &Ports) {
+        let Self { correlator, counts, consumer } = self;
+        match *record {
+            Record::Event(event) => {
+                counts.usable(event.kind());
+                consumer.event(&event, ports);
+                correlator.push(&event, &mut AtThisTime { consumer, ports });
+            }
+            Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
+            Record::Unreadable => correlator.lost(),
+            Record::Lost { kind, count } => {
+                counts.lost(kind, count);
+                correlator.lost();
+            }
+            Record::Failed { head, dp_upcall, errno } => {
+                let sink = &mut AtThisTime { consumer, ports };
+                correlator.failed(&head, dp_upcall, errno, sink);
+            }
+        }
+    }
+
+    /// See [`Correlator::settle`].
+    pub fn settle(&mut self, now: MonotonicNs, ports: &Ports) {
+        let sink = &mut AtThisTime { consumer: &mut self.consumer, ports };
+        self.correlator.settle(now, sink);
+    }
+
+    /// Hands on what is left; there are no more records.
+    pub fn finish(mut self, ports: &Ports) -> (C, EventCounts) {
+        self.correlator.finish(&mut AtThisTime { consumer: &mut self.consumer, ports });
+        (self.consumer, self.counts)
     }
 }
 
@@ -96,41 +188,28 @@ pub fn run(
     const EVENTS_PER_QUESTION: u32 = 1024;
 
     let declared = recording.declared_losses().is_some_and(|losses| !losses.is_zero());
-    let mut correlator = Correlator::new(Config { lossy: config.lossy || declared, ..config });
-    let mut counts = EventCounts::default();
+    let config = Config { lossy: config.lossy || declared, ..config };
+    let mut flow = Flow::new(config, consumer);
     let mut until_question = 0;
     let mut outcome = Ok(());
     loop {
         if until_question == 0 {
             until_question = EVENTS_PER_QUESTION;
-            if consumer.is_closed() || !go_on(recording.progress()) {
+            if flow.consumer().is_closed() || !go_on(recording.progress()) {
                 break;
             }
         }
         until_question -= 1;
-        let (record, ports) = match recording.next_with_ports() {
-            Ok(Some(next)) => next,
+        match recording.next_with_ports() {
+            Ok(Some((record, ports))) => flow.push(&record, ports),
             Ok(None) => break,
             Err(error) => {
                 outcome = Err(error);
                 break;
             }
-        };
-        match record {
-            Record::Event(event) => {
-                counts.usable(event.kind());
-                consumer.event(&event, ports);
-                correlator.push(&event, &mut AtThisTime { consumer, ports });
-            }
-            Record::Unusable { kind, reason, .. } => counts.unusable(kind, reason),
-            Record::Unreadable => correlator.lost(),
-            Record::Lost { kind, count } => {
-                counts.lost(kind, count);
-                correlator.lost();
-            }
         }
     }
-    correlator.finish(&mut AtThisTime { consumer, ports: recording.ports() });
+    let (_, mut counts) = flow.finish(recording.ports());
     for kind in EventKind::ALL {
         counts.filtered(kind, recording.counts().of(kind).filtered);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Packet};
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Packet};
 use crate::ports::{DatapathId, PortNo};
 
 /// One upcall. It exists because a handler thread read it (`recv_upcall`); everything else may be
@@ -98,6 +98,24 @@ pub struct KernelSide {
     pub matched: MatchMethod,
     /// Which segment of a GSO super-packet the upcall is: 0 for the first one delivered.
     pub gso_segment: Option<u32>,
+}
+
+/// An upcall that the kernel could not deliver: `ovs_dp_upcall` of net/openvswitch/datapath.c
+/// returned an error, as where the handler thread's socket is full.
+#[derive(Clone, Debug)]
+pub struct FailedUpcall<'a> {
+    /// Datapath that the upcall came from.
+    pub datapath: DatapathId,
+    /// Port that the packet came in by.
+    pub port: PortNo,
+    /// The `dp_upcall` event.
+    pub head: EventHead,
+    /// The packet at the tracepoint.
+    pub packet: Packet<'a>,
+    /// When the kernel gave up.
+    pub returned: MonotonicNs,
+    /// Why: an error number of the kernel, positive.
+    pub errno: i32,
 }
 
 /// How a `dp_upcall` was found to belong to a `recv_upcall`, most certain first.
@@ -222,6 +240,8 @@ pub enum UnmatchedReason {
     Ambiguous,
     /// A flow put by a revalidator thread: it belongs to no upcall.
     Revalidator,
+    /// A `dp_upcall` that the kernel could not deliver, as it says itself.
+    NotDelivered,
 }
 
 impl UnmatchedReason {
@@ -235,6 +255,7 @@ impl UnmatchedReason {
             Self::NoUpcall => "no_upcall",
             Self::Ambiguous => "ambiguous",
             Self::Revalidator => "revalidator",
+            Self::NotDelivered => "not_delivered",
         }
     }
 }
@@ -255,6 +276,8 @@ pub struct Unmatched {
 pub trait Sink {
     /// An upcall whose events are all there, or whose time is up.
     fn upcall(&mut self, upcall: &Upcall<'_>);
+    /// An upcall that the kernel could not deliver.
+    fn failed(&mut self, failed: &FailedUpcall<'_>);
     /// An event that belongs to no upcall.
     fn unmatched(&mut self, unmatched: &Unmatched);
 }

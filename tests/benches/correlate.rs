@@ -17,7 +17,7 @@ use upspan::ports::{DatapathId, Ports};
 use upspan::source::Record;
 use upspan::source::input::Input;
 use upspan::source::recording::{Options, Recording};
-use upspan::upcall::{Sink, Unmatched, Upcall};
+use upspan::upcall::{FailedUpcall, Sink, Unmatched, Upcall};
 use upspan_tests::{fixtures, pvp};
 
 /// Events that are decoded at a time.
@@ -36,6 +36,8 @@ impl Sink for Counter {
         self.upcalls += 1;
         self.complete += u64::from(upcall.is_complete());
     }
+
+    fn failed(&mut self, _: &FailedUpcall<'_>) {}
 
     fn unmatched(&mut self, unmatched: &Unmatched) {
         black_box(unmatched.reason);

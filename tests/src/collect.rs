@@ -9,7 +9,7 @@ use upspan::pipeline::{self, Consumer};
 use upspan::ports::Ports;
 use upspan::source::input::Input;
 use upspan::source::recording::{Options, Recording};
-use upspan::upcall::{MatchMethod, Unmatched, UnmatchedReason, Upcall};
+use upspan::upcall::{FailedUpcall, MatchMethod, Unmatched, UnmatchedReason, Upcall};
 
 use crate::fixtures::Set;
 
@@ -40,6 +40,11 @@ impl Consumer for Collected {
             *self.matches.entry(kernel.matched).or_default() += 1;
             self.gso_segments += usize::from(kernel.gso_segment.is_some());
         }
+    }
+
+    fn failed(&mut self, failed: &FailedUpcall<'_>, _: &Ports) {
+        let (kind, reason) = (EventKind::DpUpcall, UnmatchedReason::NotDelivered);
+        self.unmatched(&Unmatched { kind, head: failed.head, reason });
     }
 
     fn unmatched(&mut self, unmatched: &Unmatched) {

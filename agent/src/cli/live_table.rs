@@ -7,7 +7,7 @@ use upspan::event::Event;
 use upspan::pipeline::Consumer;
 use upspan::ports::Ports;
 use upspan::report::event_line::{EventLine, HEADER};
-use upspan::upcall::{Unmatched, Upcall};
+use upspan::upcall::{FailedUpcall, Unmatched, Upcall};
 
 use super::stdout::CANNOT_WRITE;
 
@@ -49,6 +49,8 @@ impl Consumer for LiveTable {
     }
 
     fn upcall(&mut self, _: &Upcall<'_>, _: &Ports) {}
+
+    fn failed(&mut self, _: &FailedUpcall<'_>, _: &Ports) {}
 
     fn unmatched(&mut self, _: &Unmatched) {}
 

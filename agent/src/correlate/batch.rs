@@ -59,6 +59,17 @@ pub(super) enum Doubt {
     Lossy,
 }
 
+/// What a batch lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remaining {
+    /// Nothing: all members were executed.
+    Nothing,
+    /// The last members have a flow put and no execute: their flows drop packets, or it is to come.
+    PerhapsExecutes,
+    /// Operations, or the kernel's side of them.
+    Operations,
+}
+
 /// Which of a batch's joins are certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
@@ -370,6 +381,16 @@ impl Batch {
         for head in self.packet_executes.drain(..) {
             let reason = UnmatchedReason::Ambiguous;
             sink.unmatched(&Unmatched { kind: EventKind::OvsPktExec, head, reason });
+        }
+    }
+
+    /// What is to be expected yet.
+    pub(super) fn remaining(&self) -> Remaining {
+        let open = self.executes.len() > self.packet_executes.len();
+        match (open, self.len - self.cursor, self.puts.len()) {
+            (false, 0, 0) => Remaining::Nothing,
+            (false, members, puts) if members == puts => Remaining::PerhapsExecutes,
+            _ => Remaining::Operations,
         }
     }
 

@@ -23,8 +23,8 @@ use hashbrown::HashMap;
 
 use crate::enrich::flow_key::FlowKey;
 use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Ordinal, Tid};
-use crate::upcall::{Sink, Unmatched, UnmatchedReason};
-use batch::{Batch, Close, Doubt, KernelJoin, Trust};
+use crate::upcall::{FailedUpcall, Sink, Unmatched, UnmatchedReason};
+use batch::{Batch, Close, Doubt, KernelJoin, Remaining, Trust};
 use evidence::Evidence;
 use waiting::{Expired, Found, WaitingUpcalls};
 
@@ -87,6 +87,26 @@ struct Thread {
     /// Batches handed on since the last one in doubt, as many as matter.
     clean: usize,
     last: MonotonicNs,
+}
+
+impl Thread {
+    /// How long a thread is silent before it is taken to have done everything for its batch.
+    const SETTLED_NS: i64 = 100_000_000;
+    /// The same where members have a flow put and no execute, which may still come.
+    const DOUBTFUL_NS: i64 = 1_000_000_000;
+
+    /// Whether nothing more is to be expected for what it has.
+    fn is_settled(&self, now: MonotonicNs) -> bool {
+        let silent = now.since(self.last);
+        if self.current.is_empty() && self.held.is_empty() {
+            return false;
+        }
+        match self.current.remaining() {
+            Remaining::Nothing => silent > Self::SETTLED_NS,
+            Remaining::PerhapsExecutes => silent > Self::DOUBTFUL_NS,
+            Remaining::Operations => false,
+        }
+    }
 }
 
 impl Correlator {
@@ -169,6 +189,41 @@ impl Correlator {
                 let evidence = current.take_evidence();
                 self.note(evidence);
             }
+        }
+    }
+
+    /// Notes that the kernel could not deliver the `dp_upcall` that was at `dp_upcall`, and gave up
+    /// at `returned` on the same CPU. Nothing happens if that one was not seen, or not alone.
+    pub fn failed(
+        &mut self,
+        returned: &EventHead,
+        dp_upcall: MonotonicNs,
+        errno: i32,
+        sink: &mut impl Sink,
+    ) {
+        self.waiting.take_failed(returned.cpu, dp_upcall, |&head, datapath, port, packet| {
+            let returned = returned.ts;
+            sink.failed(&FailedUpcall { datapath, port, head, packet, returned, errno });
+        });
+    }
+
+    /// Hands on what is settled by `now`, although no further event comes: batches of threads that
+    /// fell silent with everything done, and what waited too long. For a source that has given all
+    /// events from before `now`.
+    pub fn settle(&mut self, now: MonotonicNs, sink: &mut impl Sink) {
+        self.advance(now, sink);
+        if self.lossy() {
+            return;
+        }
+        let quiet: Vec<Tid> = self
+            .threads
+            .iter()
+            .filter(|(_, thread)| thread.is_settled(now))
+            .map(|(&tid, _)| tid)
+            .collect();
+        for tid in quiet {
+            self.close_batch(tid, Close::Next, sink);
+            self.release(tid, 0, sink);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::event::{
     Packet, Tid,
 };
 use crate::ports::{DatapathId, PortNo, Ports};
-use crate::upcall::{Sink, Unmatched, UnmatchedReason, Upcall};
+use crate::upcall::{FailedUpcall, Sink, Unmatched, UnmatchedReason, Upcall};
 
 /// An event that owns its bytes.
 #[derive(Clone, Debug)]
@@ -98,6 +98,11 @@ impl Sink for Collected {
         let ordinal = |kind| Some((kind, upcall.event(kind)?.ordinal.0));
         self.sets.push(EventKind::ALL.into_iter().filter_map(ordinal).collect());
         self.gso.push(upcall.kernel.is_some_and(|kernel| kernel.gso_segment.is_some()));
+    }
+
+    fn failed(&mut self, failed: &FailedUpcall<'_>) {
+        let reason = UnmatchedReason::NotDelivered;
+        self.unmatched.push((EventKind::DpUpcall, failed.head.ordinal.0, reason));
     }
 
     fn unmatched(&mut self, unmatched: &Unmatched) {

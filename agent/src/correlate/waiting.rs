@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 use smallvec::SmallVec;
 
 use super::packet::{ChecksumFields, PUSHED_TAG_LEN, TcpStretch, without_vlan_tag};
-use crate::event::{EventHead, InPort, MonotonicNs, Ordinal, Packet};
+use crate::event::{Cpu, EventHead, InPort, MonotonicNs, Ordinal, Packet};
 use crate::ports::{DatapathId, PortNo};
 use crate::upcall::{KernelSide, MatchMethod};
 use index_lens::{IndexLens, index_len};
@@ -74,6 +74,9 @@ pub(super) struct Expired {
     pub(super) contested: bool,
 }
 
+/// CPUs of which the latest one is known; Linux has no more (`NR_CPUS` of its x86-64).
+const MAX_CPUS: usize = 8192;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct WaitingUpcalls {
@@ -82,6 +85,8 @@ pub(super) struct WaitingUpcalls {
     /// Made when first needed.
     any_port: Option<Index>,
     oldest: Option<Slot>,
+    /// The latest one of each CPU, which may have been taken out since.
+    latest: Vec<Slot>,
     index_lens: IndexLens,
     super_packets: SuperPackets,
     capacity: usize,
@@ -100,6 +105,7 @@ impl WaitingUpcalls {
             by_port: Index::new(Ring::ByPort),
             any_port: None,
             oldest: None,
+            latest: Vec::new(),
             index_lens: IndexLens::default(),
             super_packets: SuperPackets::default(),
             capacity: capacity.max(1),
@@ -159,6 +165,13 @@ impl WaitingUpcalls {
         });
         self.slots.append(Ring::ByAge, self.oldest, slot);
         self.oldest.get_or_insert(slot);
+        let cpu = head.cpu.0 as usize;
+        if cpu < MAX_CPUS {
+            if cpu >= self.latest.len() {
+                self.latest.resize(cpu + 1, slot);
+            }
+            self.latest[cpu] = slot;
+        }
         self.by_port.add(&mut self.slots, slot);
         if let Some(any_port) = &mut self.any_port {
             any_port.add(&mut self.slots, slot);
@@ -296,6 +309,24 @@ impl WaitingUpcalls {
         Found::One(side)
     }
 
+    /// Takes out the latest one of a CPU, if it was at `ts`, and shows it.
+    pub(super) fn take_failed(
+        &mut self,
+        cpu: Cpu,
+        ts: MonotonicNs,
+        show: impl FnOnce(&EventHead, DatapathId, PortNo, Packet<'_>),
+    ) -> bool {
+        let Some(&slot) = self.latest.get(cpu.0 as usize) else { return false };
+        let waiting = &self.slots[slot];
+        if waiting.head.cpu != cpu || waiting.head.ts != ts {
+            return false;
+        }
+        let packet = Packet { len: waiting.packet_len, bytes: &waiting.bytes };
+        show(&waiting.head, waiting.datapath, waiting.port, packet);
+        self.remove(slot);
+        true
+    }
+
     /// Takes out the oldest one if its time is `over`. Super-packets of which segments were
     /// delivered go silently: they belong to upcalls.
     pub(super) fn pop_expired(&mut self, over: impl Fn(MonotonicNs) -> bool) -> Option<Expired> {
@@ -389,6 +420,8 @@ impl WaitingUpcalls {
             self.super_packets.remove(slot);
         }
         self.bytes -= waiting.bytes.len();
+        // So that it is not taken for the latest one of its CPU.
+        waiting.head = EventHead::default();
         if waiting.bytes.capacity() > MAX_SPARE_BYTES {
             waiting.bytes = PacketBytes::new();
         }

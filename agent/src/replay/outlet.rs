@@ -8,8 +8,8 @@ use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
 use crate::ports::Ports;
-use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Tracer};
-use crate::upcall::{Unmatched, Upcall};
+use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Traced, Tracer};
+use crate::upcall::{FailedUpcall, Unmatched, Upcall};
 
 /// Where batches go: to either or both.
 #[derive(Debug, Default)]
@@ -114,6 +114,42 @@ impl Outlet {
         self.pace.wait(wait);
     }
 
+    /// Sends what is in the batch if it has waited long enough. Returns how long it may wait yet.
+    pub fn tick(&mut self) -> Option<Duration> {
+        let age = self.batch_since?.elapsed();
+        if age >= self.limits.max_delay() {
+            self.send_all();
+            return None;
+        }
+        Some(self.limits.max_delay() - age)
+    }
+
+    /// The clocks were measured again.
+    pub fn set_anchor(&mut self, anchor: TimeAnchor) {
+        self.tracer.set_anchor(anchor);
+    }
+
+    /// Adds a trace to the batch, if it is sampled, and sends the batch when it is full.
+    fn add(&mut self, trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>) {
+        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
+        let Some(traced) = trace(&mut self.tracer, &mut self.batch) else {
+            self.totals.not_sampled += 1;
+            return;
+        };
+        self.totals.traces += 1;
+        self.totals.spans += traced.spans as u64;
+        let now = Instant::now();
+        if !self.limits.fits(spans, bytes, traced.spans, self.batch.len_bytes() - bytes) {
+            let full = self.batch.take_until(before);
+            self.send(full);
+            self.batch_since = None;
+        }
+        let age = now - *self.batch_since.get_or_insert(now);
+        if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
+            self.send_all();
+        }
+    }
+
     fn send_all(&mut self) {
         self.batch_since = None;
         let spans = self.batch.take();
@@ -155,23 +191,16 @@ impl Consumer for Outlet {
             self.totals.filtered += 1;
             return;
         }
-        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
-        let Some(traced) = self.tracer.trace(upcall, ports, &mut self.batch) else {
-            self.totals.not_sampled += 1;
+        self.add(|tracer, batch| tracer.trace(upcall, ports, batch));
+    }
+
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
+        self.totals.upcalls += 1;
+        if !self.filter.passes_failed(failed, ports) {
+            self.totals.filtered += 1;
             return;
-        };
-        self.totals.traces += 1;
-        self.totals.spans += traced.spans as u64;
-        let now = Instant::now();
-        if !self.limits.fits(spans, bytes, traced.spans, self.batch.len_bytes() - bytes) {
-            let full = self.batch.take_until(before);
-            self.send(full);
-            self.batch_since = None;
         }
-        let age = now - *self.batch_since.get_or_insert(now);
-        if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
-            self.send_all();
-        }
+        self.add(|tracer, batch| tracer.trace_failed(failed, ports, batch));
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}

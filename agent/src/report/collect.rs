@@ -13,7 +13,9 @@ use super::summary::{Accounting, ByName, PortSummary, Summary, ThreadSummary, Up
 use crate::event::{Comm, EventHead, EventKind, Ordinal, Tid};
 use crate::phases::PhaseKind;
 use crate::ports::{DatapathId, PortNo, Ports};
-use crate::upcall::{MatchMethod, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall};
+use crate::upcall::{
+    FailedUpcall, MatchMethod, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
+};
 
 type FastMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -187,6 +189,12 @@ impl Sink for Report {
             sets.push(UpcallSet::of(upcall));
         }
         self.slowest.offer(upcall);
+    }
+
+    fn failed(&mut self, failed: &FailedUpcall<'_>) {
+        let kind = EventKind::DpUpcall;
+        let reason = UnmatchedReason::NotDelivered;
+        Sink::unmatched(self, &Unmatched { kind, head: failed.head, reason });
     }
 
     fn unmatched(&mut self, unmatched: &Unmatched) {

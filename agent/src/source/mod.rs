@@ -4,8 +4,9 @@ pub mod input;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 pub mod recording;
+mod usable;
 
-use crate::event::{Event, EventHead, EventKind, Unusable};
+use crate::event::{Event, EventHead, EventKind, MonotonicNs, Unusable};
 
 /// One item of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub enum Record<'a> {
         /// Why it is of no use.
         reason: Unusable,
     },
-    /// An event that could not be read: what it was is not known.
+    /// Events are missing here, and what they were is not known: one that could not be read, or some
+    /// that the kernel had no room for.
     Unreadable,
     /// Events that the source lost, as it reports it.
     Lost {
@@ -29,5 +31,14 @@ pub enum Record<'a> {
         kind: EventKind,
         /// How many.
         count: u64,
+    },
+    /// The kernel could not deliver an upcall: `ovs_dp_upcall` has returned an error.
+    Failed {
+        /// The return.
+        head: EventHead,
+        /// When the `dp_upcall` that failed was, on the same CPU.
+        dp_upcall: MonotonicNs,
+        /// The error number, positive.
+        errno: i32,
     },
 }

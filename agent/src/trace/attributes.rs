@@ -1,19 +1,20 @@
 //! What a root span says about its upcall.
 
+use super::errno;
 use super::names;
 use super::wire::Attributes;
 use crate::enrich::flow_key::FlowKey;
 use crate::enrich::headers::Headers;
 use crate::event::{EventHead, FlowKeyBytes, Packet};
-use crate::ports::Ports;
-use crate::upcall::Upcall;
+use crate::ports::{DatapathId, PortNo, Ports};
+use crate::upcall::{FailedUpcall, Upcall};
 
 /// The only type of upcall that correlation lets through.
 const MISS: &str = "miss";
 
 /// Attributes of the root span.
 pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
-    port(upcall, ports, to);
+    port(upcall.datapath, upcall.port(), ports, to);
     to.string(names::UPCALL_TYPE, MISS);
     completeness(upcall, to);
     if let Some(overhead) = upcall.overhead_ns() {
@@ -27,6 +28,15 @@ pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) 
     packet(&upcall.packet, to);
 }
 
+/// Attributes of the root span of an upcall that was not delivered.
+pub(super) fn failed(failed: &FailedUpcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
+    port(failed.datapath, Some(failed.port), ports, to);
+    to.string(names::UPCALL_TYPE, MISS);
+    to.bool(names::UPCALL_COMPLETE, false);
+    to.string(names::ERROR_TYPE, errno::name(failed.errno));
+    packet(&failed.packet, to);
+}
+
 /// Attributes of a span event.
 pub(super) fn event(head: &EventHead, to: &mut Attributes<'_>) {
     to.int(names::CPU, head.cpu.0);
@@ -34,11 +44,11 @@ pub(super) fn event(head: &EventHead, to: &mut Attributes<'_>) {
     to.string(names::THREAD_NAME, &head.comm.to_str_lossy());
 }
 
-fn port(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
-    to.string(names::DATAPATH_NAME, ports.datapath_name(upcall.datapath));
-    let Some(number) = upcall.port() else { return };
+fn port(datapath: DatapathId, port: Option<PortNo>, ports: &Ports, to: &mut Attributes<'_>) {
+    to.string(names::DATAPATH_NAME, ports.datapath_name(datapath));
+    let Some(number) = port else { return };
     to.int(names::PORT_NUMBER, number.0);
-    if let Some(name) = ports.name(upcall.datapath, number) {
+    if let Some(name) = ports.name(datapath, number) {
         to.string(names::PORT_NAME, name);
         to.string(names::INTERFACE_NAME, name);
     }

@@ -18,13 +18,19 @@ const SPAN_START_TIME: Field = 7;
 const SPAN_END_TIME: Field = 8;
 const SPAN_ATTRIBUTES: Field = 9;
 const SPAN_EVENTS: Field = 11;
+const SPAN_STATUS: Field = 15;
 const SPAN_FLAGS: Field = 16;
+const STATUS_MESSAGE: Field = 2;
+const STATUS_CODE: Field = 3;
 const EVENT_TIME: Field = 1;
 const EVENT_NAME: Field = 2;
 const EVENT_ATTRIBUTES: Field = 3;
 
 /// `SPAN_KIND_INTERNAL`: neither end of an upcall is a request of another service.
 const KIND_INTERNAL: u64 = 1;
+
+/// `STATUS_CODE_ERROR`.
+const STATUS_ERROR: u64 = 2;
 
 /// `Span.flags`. W3C's `sampled` (0x01), as only what is exported is encoded, and `random` (0x02),
 /// as all bits of a trace id are; and that the parent is known (0x100) not to be remote (0x200
@@ -161,7 +167,7 @@ pub(super) struct SpanHead {
     pub(super) end_unix_ns: u64,
 }
 
-/// Takes what a span has besides its head: attributes first, then events.
+/// Takes what a span has besides its head: attributes first, then events, then the status.
 pub(super) struct SpanBody<'b> {
     buf: &'b mut Vec<u8>,
 }
@@ -169,6 +175,14 @@ pub(super) struct SpanBody<'b> {
 impl SpanBody<'_> {
     pub(super) fn attributes(&mut self) -> Attributes<'_> {
         Attributes::new(self.buf, SPAN_ATTRIBUTES)
+    }
+
+    /// The status ERROR, with a message.
+    pub(super) fn error(&mut self, message: &str) {
+        wire::message::<1>(self.buf, SPAN_STATUS, |buf| {
+            wire::string(buf, STATUS_MESSAGE, message);
+            wire::varint(buf, STATUS_CODE, STATUS_ERROR);
+        });
     }
 
     pub(super) fn event(

@@ -41,6 +41,7 @@ mod attributes;
 mod batch;
 mod clock;
 mod envelope;
+mod errno;
 mod ids;
 pub mod names;
 mod resource;
@@ -61,9 +62,11 @@ pub use self::resource::{
     SERVICE_NAME_VARIABLE, host_name,
 };
 pub use self::sampler::{RatioSampler, SAMPLER_ARG_VARIABLE, SAMPLER_VARIABLE, SamplerError};
+use self::batch::SpanHead;
 use self::upcall_spans::UpcallSpans;
+use crate::event::EventKind;
 use crate::ports::Ports;
-use crate::upcall::Upcall;
+use crate::upcall::{FailedUpcall, Upcall};
 
 /// What a [`Tracer`] is made of.
 #[derive(Clone, Debug)]
@@ -133,5 +136,35 @@ impl Tracer {
         let spans =
             UpcallSpans::new(upcall).encode(trace_id, &mut self.ids, self.anchor, ports, out);
         Some(Traced { trace_id, spans })
+    }
+
+    /// As [`Tracer::trace`], of an upcall that the kernel could not deliver: one span, with the
+    /// status ERROR.
+    pub fn trace_failed(
+        &mut self,
+        failed: &FailedUpcall<'_>,
+        ports: &Ports,
+        out: &mut SpanBatch,
+    ) -> Option<Traced> {
+        let trace_id = self.ids.trace_id();
+        if !self.sampler.samples(trace_id) {
+            return None;
+        }
+        out.start_trace();
+        let start = self.anchor.to_unix_ns(failed.head.ts);
+        let head = SpanHead {
+            trace_id,
+            span_id: self.ids.span_id(),
+            parent: None,
+            name: names::ROOT_SPAN,
+            start_unix_ns: start,
+            end_unix_ns: self.anchor.to_unix_ns(failed.returned).max(start),
+        };
+        out.push(&head, |span| {
+            attributes::failed(failed, ports, &mut span.attributes());
+            span.event(EventKind::DpUpcall, start, |to| attributes::event(&failed.head, to));
+            span.error(errno::meaning(failed.errno));
+        });
+        Some(Traced { trace_id, spans: 1 })
     }
 }

@@ -43,6 +43,8 @@ pub const UPCALL_MISSING_REASON: Attribute<[&str]> =
     Attribute::new("ovs.upcall.missing_reason", Place::Root, "[\"not_seen\"]");
 /// How the kernel's side was found to belong to vswitchd's.
 pub const UPCALL_MATCH: Attribute<str> = Attribute::new("ovs.upcall.match", Place::Root, "bytes");
+/// Why the kernel could not deliver the upcall.
+pub const ERROR_TYPE: Attribute<str> = Attribute::new("error.type", Place::Root, "ENOBUFS");
 /// From `dp_upcall` to `ovs_pkt_exec`, less the lookup.
 pub const UPCALL_OVERHEAD: Attribute<i64> =
     Attribute::new("ovs.upcall.overhead_ns", Place::Root, "81250");
@@ -104,7 +106,7 @@ pub const K8S_NODE_NAME: Attribute<str> =
     Attribute::new("k8s.node.name", Place::Resource, "worker-3");
 
 /// All attributes, in the order of the documentation.
-pub const ATTRIBUTES: [Entry; 33] = [
+pub const ATTRIBUTES: [Entry; 34] = [
     DATAPATH_NAME.entry(),
     PORT_NUMBER.entry(),
     PORT_NAME.entry(),
@@ -114,6 +116,7 @@ pub const ATTRIBUTES: [Entry; 33] = [
     UPCALL_MISSING.entry(),
     UPCALL_MISSING_REASON.entry(),
     UPCALL_MATCH.entry(),
+    ERROR_TYPE.entry(),
     UPCALL_OVERHEAD.entry(),
     BATCH_SIZE.entry(),
     BATCH_INDEX.entry(),

@@ -1,7 +1,7 @@
 //! What the kernel changes in a packet between tracepoint and delivery, and what it does not.
 
 use super::*;
-use crate::upcall::MatchMethod;
+use crate::upcall::{FailedUpcall, MatchMethod};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -46,6 +46,7 @@ fn matched(sent: Owned, received: Owned) -> Option<MatchMethod> {
         fn upcall(&mut self, upcall: &Upcall<'_>) {
             self.0.push(upcall.kernel.map(|kernel| kernel.matched));
         }
+        fn failed(&mut self, _: &FailedUpcall<'_>) {}
         fn unmatched(&mut self, _: &Unmatched) {}
     }
     let mut matches = Matches(Vec::new());

@@ -1,8 +1,11 @@
 //! The fields of an `event = {...}` line: `struct event_t` of upcall_cost.py, as Python prints it.
 
 use crate::event::{
-    Comm, Cpu, EventHead, EventKind, FlowKeyBytes, MonotonicNs, Ordinal, Packet, Tid,
+    Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, MonotonicNs, Ordinal, Packet,
+    Tid, Unusable,
 };
+use crate::ports::Ports;
+use crate::source::{Record, usable};
 
 use super::LineFault;
 use super::literal::{Cursor, Decoded};
@@ -186,6 +189,37 @@ impl EventLine {
         }
         self.seen |= field.bit();
         Ok(())
+    }
+
+    /// The record that the event makes, with the ports known so far.
+    pub(super) fn record(&self, ports: &mut Ports) -> Record<'_> {
+        let (head, kind) = (self.head(), self.kind());
+        match self.body(ports) {
+            Ok(body) => Record::Event(Event { head, body }),
+            Err(reason) => Record::Unusable { kind, head, reason },
+        }
+    }
+
+    fn body(&self, ports: &mut Ports) -> Result<EventBody<'_>, Unusable> {
+        match self.kind() {
+            EventKind::DpUpcall => usable::dp_upcall(
+                ports,
+                self.datapath(),
+                self.port(),
+                self.linear_packet(),
+                self.linear_len(),
+            ),
+            EventKind::RecvUpcall => usable::recv_upcall(
+                ports,
+                self.datapath(),
+                self.is_miss(),
+                self.packet(),
+                self.flow_key(),
+            ),
+            EventKind::OpFlowPut => Ok(EventBody::FlowPut),
+            EventKind::OpFlowExecute => usable::flow_execute(self.packet()),
+            EventKind::OvsPktExec => Ok(EventBody::PacketExecute),
+        }
     }
 
     pub(super) const fn kind(&self) -> EventKind {

@@ -15,7 +15,6 @@ mod literal;
 mod port_map;
 #[cfg(test)]
 mod tests;
-mod usable;
 
 use std::io::{self, Read};
 use std::num::NonZeroU64;
@@ -189,7 +188,7 @@ impl Recording {
             }
         }
         self.received += 1;
-        let record = usable::record(&self.event, &mut self.ports);
+        let record = self.event.record(&mut self.ports);
         let counts = &mut self.counts.kinds[self.event.kind()];
         counts.total += 1;
         counts.valid += u64::from(matches!(record, Record::Event(_)));

@@ -49,6 +49,7 @@ fn drain(mut recording: Recording) -> Result<Outcome, RecordingError> {
             }
             Record::Unreadable => unreadable += 1,
             Record::Lost { kind, count } => outcome.lost.push((kind, count)),
+            Record::Failed { .. } => panic!("the script records no failures"),
         }
     }
     assert_eq!(unreadable, recording.counts().malformed_events());

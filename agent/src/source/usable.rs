@@ -1,60 +1,57 @@
 //! Which events can be joined with others, and what they carry; by the rules of upcall_cost.py.
 
 use crate::enrich::FlowKey;
-use crate::event::{Event, EventBody, EventKind, InPort, Unusable};
+use crate::event::{EventBody, FlowKeyBytes, InPort, Packet, Unusable};
 use crate::ports::{DatapathId, PortNo, Ports};
-use crate::source::Record;
 
-use super::event_line::EventLine;
-
-/// The record that a line's event makes, with the ports known so far.
-pub(super) fn record<'a>(line: &'a EventLine, ports: &mut Ports) -> Record<'a> {
-    let head = line.head();
-    match body(line, ports) {
-        Ok(body) => Record::Event(Event { head, body }),
-        Err(reason) => Record::Unusable { kind: line.kind(), head, reason },
+/// A `dp_upcall` of the port of this name. `packet` is its linear part, which `linear_len` gives
+/// the length of where it is not all.
+pub(super) fn dp_upcall<'a>(
+    ports: &Ports,
+    datapath: &[u8],
+    port: &[u8],
+    packet: Packet<'a>,
+    linear_len: u32,
+) -> Result<EventBody<'a>, Unusable> {
+    if packet.bytes.is_empty() {
+        return Err(Unusable::NoPacket);
     }
+    let datapath = ports.find(datapath).ok_or(Unusable::UnknownPort)?;
+    let port = ports.number(datapath, port).ok_or(Unusable::UnknownPort)?;
+    Ok(EventBody::DpUpcall { datapath, port, packet, linear_len })
 }
 
-fn body<'a>(line: &'a EventLine, ports: &mut Ports) -> Result<EventBody<'a>, Unusable> {
-    match line.kind() {
-        EventKind::DpUpcall => {
-            let packet = line.linear_packet();
-            if packet.bytes.is_empty() {
-                return Err(Unusable::NoPacket);
-            }
-            let datapath = ports.find(line.datapath()).ok_or(Unusable::UnknownPort)?;
-            let port = ports.number(datapath, line.port()).ok_or(Unusable::UnknownPort)?;
-            Ok(EventBody::DpUpcall { datapath, port, packet, linear_len: line.linear_len() })
-        }
-        EventKind::RecvUpcall => {
-            let (packet, key) = (line.packet(), line.flow_key());
-            if !line.is_miss() {
-                return Err(Unusable::NotAMiss);
-            }
-            if packet.len == 0 {
-                return Err(Unusable::NoPacket);
-            }
-            if key.len == 0 {
-                return Err(Unusable::NoKey);
-            }
-            let datapath = ports.datapath(line.datapath()).ok_or(Unusable::UnknownPort)?;
-            let in_port = match key_port(FlowKey::new(key)) {
-                Some(in_port) => in_port,
-                None => InPort::Port(local_port(ports, datapath).ok_or(Unusable::UnknownPort)?),
-            };
-            Ok(EventBody::RecvUpcall { datapath, in_port, packet, key })
-        }
-        EventKind::OpFlowPut => Ok(EventBody::FlowPut),
-        EventKind::OpFlowExecute => {
-            let packet = line.packet();
-            if packet.bytes.is_empty() {
-                return Err(Unusable::NoPacket);
-            }
-            Ok(EventBody::FlowExecute { packet })
-        }
-        EventKind::OvsPktExec => Ok(EventBody::PacketExecute),
+/// A `recv_upcall` of a datapath. It is added to the table when new: its ports may be known later.
+pub(super) fn recv_upcall<'a>(
+    ports: &mut Ports,
+    datapath: &[u8],
+    is_miss: bool,
+    packet: Packet<'a>,
+    key: FlowKeyBytes<'a>,
+) -> Result<EventBody<'a>, Unusable> {
+    if !is_miss {
+        return Err(Unusable::NotAMiss);
     }
+    if packet.len == 0 {
+        return Err(Unusable::NoPacket);
+    }
+    if key.len == 0 {
+        return Err(Unusable::NoKey);
+    }
+    let datapath = ports.datapath(datapath).ok_or(Unusable::UnknownPort)?;
+    let in_port = match key_port(FlowKey::new(key)) {
+        Some(in_port) => in_port,
+        None => InPort::Port(local_port(ports, datapath).ok_or(Unusable::UnknownPort)?),
+    };
+    Ok(EventBody::RecvUpcall { datapath, in_port, packet, key })
+}
+
+/// An `op_flow_execute`.
+pub(super) fn flow_execute(packet: Packet<'_>) -> Result<EventBody<'_>, Unusable> {
+    if packet.bytes.is_empty() {
+        return Err(Unusable::NoPacket);
+    }
+    Ok(EventBody::FlowExecute { packet })
 }
 
 /// The port that has its datapath's own name (`OVSP_LOCAL`). `ovs_packet_cmd_execute` of the

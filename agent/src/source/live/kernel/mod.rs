@@ -1,0 +1,4 @@
+//! What differs between kernels, read from the running one.
+
+pub mod btf;
+pub mod tracepoint;

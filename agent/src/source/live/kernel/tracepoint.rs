@@ -1,0 +1,111 @@
+//! Where the fields of a tracepoint are, from its file `format` in tracefs.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use upspan_ebpf::config::TracepointFields;
+
+/// Where tracefs is mounted: on its own, or below debugfs.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+const OVS_DP_UPCALL: &str = "events/openvswitch/ovs_dp_upcall/format";
+
+/// Why the fields are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum TracepointError {
+    /// tracefs is not there.
+    #[error("tracefs is not mounted: run mount -t tracefs tracefs /sys/kernel/tracing")]
+    NoTracefs,
+    /// There is no such tracepoint.
+    #[error(
+        "the kernel has no tracepoint openvswitch:ovs_dp_upcall: is the module loaded (modprobe \
+         openvswitch)? Kernels have it since 5.16"
+    )]
+    NoTracepoint,
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}; run as root, or with CAP_DAC_READ_SEARCH")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It has changed since upspan was written.
+    #[error("the tracepoint openvswitch:ovs_dp_upcall has no field {0}: upspan does not know it")]
+    NoField(&'static str),
+}
+
+/// The fields of `openvswitch:ovs_dp_upcall`.
+///
+/// # Errors
+///
+/// The file is not there, cannot be read, or lacks a field.
+pub fn ovs_dp_upcall() -> Result<TracepointFields, TracepointError> {
+    let tracefs = TRACEFS.map(Path::new).into_iter().find(|folder| folder.join("events").exists());
+    let path = tracefs.ok_or(TracepointError::NoTracefs)?.join(OVS_DP_UPCALL);
+    match fs::read_to_string(&path) {
+        Ok(format) => parse(&format),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(TracepointError::NoTracepoint),
+        Err(source) => Err(TracepointError::Unreadable { path, source }),
+    }
+}
+
+fn parse(format: &str) -> Result<TracepointFields, TracepointError> {
+    let offset = |name| field(format, name).ok_or(TracepointError::NoField(name));
+    Ok(TracepointFields {
+        dp_name: offset("dp_name")?,
+        dev_name: offset("dev_name")?,
+        skbaddr: offset("skbaddr")?,
+        len: offset("len")?,
+        data_len: offset("data_len")?,
+        upcall_cmd: offset("upcall_cmd")?,
+    })
+}
+
+/// The offset of a field, from a line such as `field:void * skbaddr; offset:16; size:8; signed:0;`.
+fn field(format: &str, name: &str) -> Option<u16> {
+    format.lines().find_map(|line| {
+        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
+        let declared = declaration.rsplit([' ', '*']).next()?.split('[').next()?;
+        let offset = rest.trim().strip_prefix("offset:")?.split(';').next()?;
+        (declared == name).then(|| offset.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As kernel 6.12 shows it.
+    const FORMAT: &str = include_str!("ovs_dp_upcall.format");
+
+    #[test]
+    fn the_fields_of_a_real_kernel_are_found() {
+        let fields = parse(FORMAT).expect("all are there");
+        let expected = TracepointFields {
+            dp_name: 16,
+            dev_name: 20,
+            skbaddr: 24,
+            len: 32,
+            data_len: 36,
+            upcall_cmd: 84,
+        };
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_named() {
+        let error = parse(&FORMAT.replace("skbaddr", "skb")).expect_err("it is not there");
+        assert!(matches!(error, TracepointError::NoField("skbaddr")));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_does_not_panic(format: String, line in "field:.{0,20};.{0,3}offset:.*") {
+            let _any = parse(&format);
+            let _any = field(&line, "len");
+        }
+    }
+}
