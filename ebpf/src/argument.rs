@@ -18,6 +18,10 @@ pub mod location {
     pub const MEMORY: u8 = 2;
     /// As [`MEMORY`], plus the index register shifted left by [`super::Argument::shift`].
     pub const INDEXED: u8 = 3;
+    /// As [`INDEXED`], of whose index only the lower 32 bits count, without sign.
+    pub const INDEXED_LOW_UNSIGNED: u8 = 4;
+    /// As [`INDEXED`], of whose index only the lower 32 bits count, with sign.
+    pub const INDEXED_LOW_SIGNED: u8 = 5;
 }
 
 /// One argument of one place.
@@ -34,7 +38,7 @@ pub struct Argument {
     pub index: u16,
     /// See [`location`].
     pub location: u8,
-    /// By how many bits the index register is shifted left: 0 to 3.
+    /// By how many bits the index register is shifted left: 0 to 4.
     pub shift: u8,
     /// Size in bytes: 1, 2, 4 or 8.
     pub size: u8,

@@ -30,6 +30,8 @@ pub struct Config {
     pub upcalls: u32,
     /// Offset of `data` in the kernel's `struct sk_buff`.
     pub skb_data: u32,
+    /// From so many bytes in the ring on, the agent is woken up.
+    pub wake_at: u32,
     /// Where the tracepoint's fields are.
     pub tracepoint: TracepointFields,
     /// Name of the only datapath to capture, without the prefix `system@`, padded with NUL; empty
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn the_layout_has_no_padding() {
         assert_eq!(size_of::<TracepointFields>(), 12);
-        assert_eq!(size_of::<Config>(), 60);
+        assert_eq!(size_of::<Config>(), 64);
         assert!(MAX_CAPTURE.is_power_of_two());
     }
 }

@@ -72,7 +72,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
         let stop = stop.clone();
         move |otlp| -> anyhow::Result<_> {
             let mut recording = Recording::from_reader(RECORDING, Options::default())?;
-            let destination = Destination { otlp, file: None };
+            let destination = Destination { otlp, ..Destination::default() };
             let (tracer, pace) =
                 (Tracer::new(TracerConfig::default()), Pace::new(Speed::Max, stop));
             let filter = UpcallFilter::default();

@@ -1,14 +1,19 @@
 //! The command line: one module per subcommand, and what they share.
 
 mod demo;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live;
 mod live_table;
 mod progress;
 mod recording;
 mod replay;
 mod report;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod run;
 mod session;
 mod stderr;
 mod stdout;
+mod traces;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -34,6 +39,9 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Capture the upcalls of this node, and send them as traces to an OTLP backend or a file
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Run(Box<run::Args>),
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
     Replay(Box<replay::Args>),
     /// Print statistics of a recording, as upcall_cost.py does and more
@@ -71,6 +79,8 @@ pub(crate) fn run() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .init();
     let outcome = match cli.command {
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Demo(args) => demo::run(&args),

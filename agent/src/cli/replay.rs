@@ -5,7 +5,7 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -13,17 +13,17 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 use upspan::correlate::Config;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
-use upspan::filter::UpcallFilter;
 use upspan::pipeline::{self, Consumer};
 use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop};
 use upspan::source::input::Input;
 use upspan::source::recording::Recording;
-use upspan::trace::{IdGenerator, RatioSampler, TimeAnchor, Tracer, TracerConfig};
+use upspan::trace::{TimeAnchor, Tracer};
 
 use super::progress::Bar;
 use super::recording::ReadArgs;
 use super::session::{self, Ended};
 use super::stderr::say;
+use super::traces::TraceArgs;
 use super::{Format, Outcome, stdout};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -85,40 +85,6 @@ enum Timestamps {
     Original,
 }
 
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Traces")]
-struct TraceArgs {
-    /// Only upcalls of this port, by name or number; repeatable
-    #[arg(long, value_name = "PORT")]
-    port: Vec<String>,
-
-    /// Only upcalls handled by this thread; repeatable
-    #[arg(long, value_name = "NAME")]
-    thread: Vec<String>,
-
-    /// Only upcalls of this datapath; repeatable
-    #[arg(long, value_name = "NAME")]
-    datapath: Vec<String>,
-
-    /// Only upcalls that took at least this long, such as 10ms
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    min_duration: Option<Duration>,
-
-    /// Share of upcalls that become traces, from 0 to 1 [env: OTEL_TRACES_SAMPLER_ARG, with
-    /// OTEL_TRACES_SAMPLER=traceidratio] [default: 1]
-    #[arg(long, value_name = "RATIO", value_parser = ratio)]
-    sample: Option<RatioSampler>,
-
-    /// Make the same ids each time
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
-}
-
-fn ratio(ratio: &str) -> Result<RatioSampler, String> {
-    let number = ratio.parse().map_err(|_| format!("'{ratio}' is no number"))?;
-    RatioSampler::new(number).map_err(|error| error.to_string())
-}
-
 /// What a replay did, as it is printed.
 #[derive(Debug, Serialize)]
 struct Replayed {
@@ -173,7 +139,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let stop = Stop::default();
     let feed = {
         let (args, stop) = (args.clone(), stop.clone());
-        move |otlp| feed(&args, tracer, first, Destination { otlp, file }, limits, stop)
+        move |otlp| feed(&args, tracer, first, Destination { otlp, file, ..Destination::default() }, limits, stop)
     };
     let export = match &config {
         Some(config) => Some((config, session::envelope()?)),
@@ -274,27 +240,6 @@ impl TimeArgs {
             (Timestamps::Shifted, Speed::Max) => {
                 recording.last_timestamp().map(|last| TimeAnchor::at(last, SystemTime::now()))
             }
-        }
-    }
-}
-
-impl TraceArgs {
-    fn tracer(&self) -> anyhow::Result<Tracer> {
-        let sampler = match self.sample {
-            Some(sampler) => sampler,
-            None => RatioSampler::from_env(session::variable)
-                .context("cannot use OTEL_TRACES_SAMPLER or its _ARG")?,
-        };
-        let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
-        Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
-    }
-
-    fn filter(&self) -> UpcallFilter {
-        UpcallFilter {
-            ports: self.port.clone(),
-            threads: self.thread.clone(),
-            datapaths: self.datapath.clone(),
-            min_duration: self.min_duration.unwrap_or_default(),
         }
     }
 }

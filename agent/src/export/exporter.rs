@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::account::{Account, Totals};
+use super::account::{Account, Ticket, Totals};
 use super::client::Client;
 use super::config::ExportConfig;
 use super::delivery::Delivery;
+use super::failure::FailureReason;
 use super::problems::Problem;
 use crate::trace::{EncodedSpans, Envelope};
 
@@ -171,6 +172,25 @@ impl SpanSender {
             .acquire_many_owned(self.0.weight(&spans))
             .await
             .map_err(|_closed| Closed)?;
+        self.deliver(spans, ticket, room);
+        Ok(())
+    }
+
+    /// Queues a batch if there is room, for producers that must not wait: else its spans count as
+    /// failed for a full queue, or by shutdown.
+    pub fn offer(&self, spans: EncodedSpans) {
+        let ticket = self.0.delivery.account().accept(spans.spans);
+        match Arc::clone(&self.0.queue).try_acquire_many_owned(self.0.weight(&spans)) {
+            Ok(room) => self.deliver(spans, ticket, room),
+            Err(TryAcquireError::NoPermits) => {
+                ticket.failed(FailureReason::QueueFull);
+                self.0.delivery.problems().queue_full();
+            }
+            Err(TryAcquireError::Closed) => drop(ticket),
+        }
+    }
+
+    fn deliver(&self, spans: EncodedSpans, ticket: Ticket, room: OwnedSemaphorePermit) {
         let shared = Arc::clone(&self.0);
         let deliver = async move {
             let deliver = async {
@@ -184,7 +204,6 @@ impl SpanSender {
             drop(room);
         };
         self.0.tasks.spawn_on(deliver, &self.0.runtime);
-        Ok(())
     }
 
     /// Like [`send`](Self::send), for a thread that is none of the runtime's.

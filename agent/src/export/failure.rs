@@ -26,13 +26,15 @@ pub enum FailureReason {
     Shutdown,
     /// The output file did not take them.
     Output,
+    /// The queue was full when they came, and they could not wait.
+    QueueFull,
 }
 
 impl FailureReason {
     const STATUSES: usize = 17;
 
     /// How many reasons there are, for tables.
-    pub(crate) const COUNT: usize = Self::STATUSES + 6;
+    pub(crate) const COUNT: usize = Self::STATUSES + 7;
 
     /// Position in a table of [`FailureReason::COUNT`] entries.
     pub(crate) const fn index(self) -> usize {
@@ -44,6 +46,7 @@ impl FailureReason {
             Self::NotGrpc => Self::STATUSES + 3,
             Self::Shutdown => Self::STATUSES + 4,
             Self::Output => Self::STATUSES + 5,
+            Self::QueueFull => Self::STATUSES + 6,
         }
     }
 
@@ -56,6 +59,7 @@ impl FailureReason {
             Self::NotGrpc,
             Self::Shutdown,
             Self::Output,
+            Self::QueueFull,
         ])
     }
 
@@ -70,6 +74,7 @@ impl FailureReason {
             Self::NotGrpc => "not_grpc",
             Self::Shutdown => "shutdown",
             Self::Output => "output",
+            Self::QueueFull => "queue_full",
         }
     }
 
@@ -109,6 +114,10 @@ impl FailureReason {
             Self::Status(_) => "See the log of the backend.",
             Self::Shutdown => "Allow more time to drain at shutdown.",
             Self::Output => "Free space, or write to another place.",
+            Self::QueueFull => {
+                "The backend takes spans more slowly than they come: check it, sample with \
+                 OTEL_TRACES_SAMPLER, or allow a longer queue with OTEL_BSP_MAX_QUEUE_SIZE."
+            }
         }
     }
 }

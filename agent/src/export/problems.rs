@@ -56,6 +56,14 @@ impl Problems {
         }
     }
 
+    /// There was no room for a batch.
+    pub(crate) fn queue_full(&self) {
+        let (reason, message) = (FailureReason::QueueFull, "the queue is full");
+        if self.note(Some(reason), message) {
+            warn!(reason = reason.name(), "spans were dropped: {message}. {}", reason.advice());
+        }
+    }
+
     /// The message of a partial success.
     pub(crate) fn partial_success(&self, rejected: u64, message: &str) {
         if self.note(None, message) {

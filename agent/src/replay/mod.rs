@@ -4,5 +4,5 @@
 mod outlet;
 mod pace;
 
-pub use outlet::{Destination, Outlet, OutletTotals};
+pub use outlet::{Destination, Outlet, OutletTotals, WhenFull};
 pub use pace::{Pace, Speed, SpeedError, Stop};

@@ -11,11 +11,23 @@ use crate::ports::Ports;
 use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Traced, Tracer};
 use crate::upcall::{FailedUpcall, Unmatched, Upcall};
 
+/// What to do with a batch for which the exporter has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Wait: where upcalls come from can wait, too.
+    #[default]
+    Wait,
+    /// Drop it, counted: the kernel does not wait.
+    Drop,
+}
+
 /// Where batches go: to either or both.
 #[derive(Debug, Default)]
 pub struct Destination {
-    /// An OTLP backend; a batch waits until there is room for it.
+    /// An OTLP backend.
     pub otlp: Option<SpanSender>,
+    /// What if it has no room.
+    pub when_full: WhenFull,
     /// A file.
     pub file: Option<FileOutput>,
 }
@@ -163,8 +175,13 @@ impl Outlet {
             self.failure.get_or_insert(error);
         }
         if let Some(otlp) = &self.destination.otlp {
-            // A closed exporter has counted the spans as failed: the replay was stopped.
-            let _closed = otlp.blocking_send(spans);
+            match self.destination.when_full {
+                WhenFull::Drop => otlp.offer(spans),
+                WhenFull::Wait => {
+                    // A closed exporter has counted the spans as failed: the replay was stopped.
+                    let _closed = otlp.blocking_send(spans);
+                }
+            }
         }
     }
 }

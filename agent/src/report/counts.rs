@@ -82,6 +82,12 @@ impl EventCounts {
         *miss = miss.saturating_add(count);
     }
 
+    /// Events of all kinds that the source says it lost.
+    #[must_use]
+    pub fn lost_total(&self) -> u64 {
+        self.kinds.iter().map(|(_, count)| count.miss).fold(0, u64::saturating_add)
+    }
+
     /// Lines that could not be read.
     pub fn malformed_lines(&mut self, count: u64) {
         self.malformed_lines += count;

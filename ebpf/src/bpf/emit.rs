@@ -4,10 +4,11 @@ use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
     bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_str, bpf_ringbuf_output,
+    bpf_ringbuf_query,
 };
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
@@ -21,6 +22,7 @@ pub(crate) static CONFIG: Config = Config {
     key_limit: 0,
     upcalls: 0,
     skb_data: 0,
+    wake_at: 0,
     tracepoint: upspan_ebpf::config::TracepointFields {
         dp_name: 0,
         dev_name: 0,
@@ -247,13 +249,16 @@ fn bounded(len: u64, limit: u32) -> u64 {
 
 #[inline(always)]
 fn output(kind: u32, record: *const u8, len: u64) {
+    let ring = (&raw const EVENTS).cast_mut().cast::<c_void>();
     // SAFETY: the record is initialised that far, but for what earlier ones left between fields.
     let failed = unsafe {
+        let waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into());
+        let is_much = waiting >= u64::from(config!(wake_at));
         bpf_ringbuf_output(
-            (&raw const EVENTS).cast_mut().cast(),
+            ring,
             record.cast_mut().cast(),
             len,
-            BPF_RB_NO_WAKEUP.into(),
+            if is_much { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }.into(),
         )
     };
     if failed != 0 {

@@ -1,6 +1,6 @@
 //! The BPF programs: each writes a record of what it saw to the ring buffer.
 //!
-//! Nobody is woken up for a record: the agent looks for itself. A record for which the ring has no
+//! Nobody is woken up for a record: the agent looks for itself, unless the ring gets full. A record for which the ring has no
 //! room is counted in [`LOST`], and its number ([`Head::seq`]) is left out.
 
 #![no_std]

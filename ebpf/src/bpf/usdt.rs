@@ -61,8 +61,13 @@ impl Arguments<'_> {
     #[inline(always)]
     fn memory(&self, argument: &Argument) -> Option<u64> {
         let mut address = self.register(argument.register)?.wrapping_add(argument.value as u64);
-        if argument.location == location::INDEXED {
+        if argument.location >= location::INDEXED {
             let index = self.register(argument.index)?;
+            let index = match argument.location {
+                location::INDEXED_LOW_UNSIGNED => u64::from(index as u32),
+                location::INDEXED_LOW_SIGNED => i64::from(index as i32) as u64,
+                _ => index,
+            };
             address = address.wrapping_add(index.wrapping_shl(argument.shift.into()));
         }
         let mut value = 0_u64;

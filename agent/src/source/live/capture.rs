@@ -42,19 +42,24 @@ impl Capture {
         Ok(Self { ring: programs.take_ring()?, losses: Losses::new(programs.take_lost()?) })
     }
 
-    /// Takes what is there, some thousand records at most, and returns how many it was.
+    /// Takes what is there: `most` records, or some thousand. Returns how many it was.
     ///
     /// # Errors
     ///
     /// The kernel's counts of losses cannot be read.
-    pub fn drain(&mut self, mut take: impl FnMut(Captured<'_>)) -> Result<usize, MapError> {
+    pub fn drain(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Captured<'_>),
+    ) -> Result<usize, MapError> {
+        let most = most.min(Self::MOST);
         // Counted before the records are taken, as losses are from before the latest of them.
         self.losses.count(|kind, count| {
             if let Some(kind) = kind {
                 take(Captured::Lost(kind, count));
             }
         })?;
-        for taken in 0..Self::MOST {
+        for taken in 0..most {
             let Some(record) = self.ring.next() else { return Ok(taken) };
             match RawEvent::parse(&record) {
                 Ok(event) => {
@@ -69,7 +74,7 @@ impl Capture {
                 }
             }
         }
-        Ok(Self::MOST)
+        Ok(most)
     }
 
     /// Waits until much of the ring is full, or for so long.

@@ -2,15 +2,19 @@
 //! process ends, however it ends: nothing is pinned.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::uprobe::{
+    UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope,
+};
 use aya::programs::{KProbe, Program, ProgramError, TracePoint, UProbe};
 use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
 use upspan_ebpf::argument::{MAX_PLACES, Place};
 use upspan_ebpf::config::{CONFIG, Config};
 use zerocopy::IntoBytes;
+
+use super::usdt::probes::{Probe, ProbeKind};
+use super::usdt::process::Pid;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/upspan-ebpf"));
 
@@ -44,27 +48,22 @@ pub enum ProgramsError {
     TooManyPlaces,
 }
 
-/// A USDT probe that has a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usdt {
-    /// `dpif_recv:recv_upcall`.
-    RecvUpcall,
-    /// `dpif_netlink_operate__:op_flow_put`.
-    OpFlowPut,
-    /// `dpif_netlink_operate__:op_flow_execute`.
-    OpFlowExecute,
+/// The program of a probe.
+const fn name(kind: ProbeKind) -> &'static str {
+    match kind {
+        ProbeKind::RecvUpcall => "recv_upcall",
+        ProbeKind::FlowPut => "op_flow_put",
+        ProbeKind::FlowExecute => "op_flow_execute",
+    }
 }
 
-impl Usdt {
-    const ALL: [Self; 3] = [Self::RecvUpcall, Self::OpFlowPut, Self::OpFlowExecute];
-
-    const fn program(self) -> &'static str {
-        match self {
-            Self::RecvUpcall => "recv_upcall",
-            Self::OpFlowPut => "op_flow_put",
-            Self::OpFlowExecute => "op_flow_execute",
-        }
-    }
+/// One place of a probe that a program is attached to.
+#[derive(Debug)]
+pub struct Attached {
+    kind: ProbeKind,
+    link: UProbeLinkId,
+    /// What it is known by to the program: its position in the map `PLACES`.
+    cookie: u32,
 }
 
 /// The programs; see the module.
@@ -72,7 +71,8 @@ impl Usdt {
 pub struct Programs {
     ebpf: Ebpf,
     places: Array<MapData, [u64; size_of::<Place>() / 8]>,
-    attached: u32,
+    /// Positions that are free.
+    cookies: Vec<u32>,
 }
 
 impl Programs {
@@ -87,8 +87,8 @@ impl Programs {
             .override_global(CONFIG, config.as_bytes(), true)
             .map_max_entries("EVENTS", ring_bytes)
             .load(OBJECT)?;
-        for usdt in Usdt::ALL {
-            program::<UProbe>(&mut ebpf, usdt.program())?
+        for kind in ProbeKind::ALL {
+            program::<UProbe>(&mut ebpf, name(kind))?
                 .load()
                 .map_err(EbpfError::ProgramError)?;
         }
@@ -99,7 +99,7 @@ impl Programs {
         let map = ebpf.take_map("PLACES").ok_or(ProgramsError::Lacks("the map PLACES"))?;
         let places =
             Array::try_from(map).map_err(|source| ProgramsError::Map { name: "PLACES", source })?;
-        Ok(Self { ebpf, places, attached: 0 })
+        Ok(Self { ebpf, places, cookies: (0..MAX_PLACES).rev().collect() })
     }
 
     /// The ring buffer.
@@ -144,41 +144,47 @@ impl Programs {
         Ok(())
     }
 
-    /// Attaches to one place of a USDT probe: `offset` bytes into a file; of all processes that
-    /// have it mapped, or of one.
+    /// Attaches to one place of a USDT probe, in one process and what it forks.
     ///
     /// # Errors
     ///
     /// The file cannot be probed there.
     pub fn attach_usdt(
         &mut self,
-        usdt: Usdt,
-        file: &Path,
-        offset: u64,
+        probe: &Probe,
         place: &Place,
-        pid: Option<NonZeroU32>,
-    ) -> Result<(), ProgramsError> {
-        let cookie = self.attached;
-        if cookie == MAX_PLACES {
-            return Err(ProgramsError::TooManyPlaces);
-        }
+        pid: Pid,
+    ) -> Result<Attached, ProgramsError> {
+        let cookie = *self.cookies.last().ok_or(ProgramsError::TooManyPlaces)?;
         let value: [u64; size_of::<Place>() / 8] = zerocopy::transmute!(*place);
         self.places
             .set(cookie, value, 0)
             .map_err(|source| ProgramsError::Map { name: "PLACES", source })?;
         let point = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(offset),
+            location: UProbeAttachLocation::AbsoluteOffset(probe.offset.0),
             cookie: Some(cookie.into()),
         };
-        let scope = pid.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
-        program::<UProbe>(&mut self.ebpf, usdt.program())?.attach(point, file, scope).map_err(
-            |source| ProgramsError::Attach {
-                to: format!("the probe {} of {}", usdt.program(), file.display()),
+        let scope =
+            NonZeroU32::new(pid.0).map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
+        let link = program::<UProbe>(&mut self.ebpf, name(probe.kind))?
+            .attach(point, probe.file.attach_path(), scope)
+            .map_err(|source| ProgramsError::Attach {
+                to: format!("the probe {} of {}", probe.kind, probe.file.path().display()),
                 source,
-            },
-        )?;
-        self.attached += 1;
-        Ok(())
+            })?;
+        self.cookies.pop();
+        Ok(Attached { kind: probe.kind, link, cookie })
+    }
+
+    /// Lets go of a place.
+    pub fn detach(&mut self, attached: Attached) {
+        let Attached { kind, link, cookie } = attached;
+        let detached = program::<UProbe>(&mut self.ebpf, name(kind))
+            .is_ok_and(|program| program.detach(link).is_ok());
+        // Otherwise it goes when the agent ends.
+        if detached {
+            self.cookies.push(cookie);
+        }
     }
 }
 
@@ -203,6 +209,7 @@ mod tests {
             key_limit: 2048,
             upcalls: upcalls::MISS | upcalls::ACTION,
             skb_data: 208,
+            wake_at: 0,
             tracepoint: TracepointFields::default(),
             datapath: *b"ovs-system\0\0\0\0\0\0",
             port: *b"veth0\0\0\0\0\0\0\0\0\0\0\0",

@@ -1,0 +1,81 @@
+//! Which upcalls become traces: flags of the commands that send them.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use upspan::export::BatchLimits;
+use upspan::filter::UpcallFilter;
+use upspan::replay::{Destination, Outlet, Pace, Speed, Stop};
+use upspan::trace::{IdGenerator, RatioSampler, Tracer, TracerConfig};
+
+use super::session;
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Traces")]
+pub(super) struct TraceArgs {
+    /// Only upcalls of this port, by name or number; repeatable
+    #[arg(long, value_name = "PORT")]
+    port: Vec<String>,
+
+    /// Only upcalls handled by this thread; repeatable
+    #[arg(long, value_name = "NAME")]
+    thread: Vec<String>,
+
+    /// Only upcalls of this datapath; repeatable
+    #[arg(long, value_name = "NAME")]
+    datapath: Vec<String>,
+
+    /// Only upcalls that took at least this long, such as 10ms
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    min_duration: Option<Duration>,
+
+    /// Share of upcalls that become traces, from 0 to 1 [env: OTEL_TRACES_SAMPLER_ARG, with
+    /// OTEL_TRACES_SAMPLER=traceidratio] [default: 1]
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    sample: Option<RatioSampler>,
+
+    /// Make the same ids each time
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+fn ratio(ratio: &str) -> Result<RatioSampler, String> {
+    let number = ratio.parse().map_err(|_| format!("'{ratio}' is no number"))?;
+    RatioSampler::new(number).map_err(|error| error.to_string())
+}
+
+impl TraceArgs {
+    /// Makes traces as wanted.
+    pub(super) fn tracer(&self) -> anyhow::Result<Tracer> {
+        let sampler = match self.sample {
+            Some(sampler) => sampler,
+            None => RatioSampler::from_env(session::variable)
+                .context("cannot use OTEL_TRACES_SAMPLER or its _ARG")?,
+        };
+        let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
+        Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
+    }
+
+    /// Sends traces of the upcalls that are wanted, as they come.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(super) fn outlet(
+        &self,
+        destination: Destination,
+        tracer: Tracer,
+        limits: BatchLimits,
+    ) -> Outlet {
+        // The pace of a capture is its own: what stops it must not hold back what it has.
+        let pace = Pace::new(Speed::Max, Stop::default());
+        Outlet::new(destination, tracer, self.filter(), limits, pace)
+    }
+
+    /// Lets upcalls pass that are wanted.
+    pub(super) fn filter(&self) -> UpcallFilter {
+        UpcallFilter {
+            ports: self.port.clone(),
+            threads: self.thread.clone(),
+            datapaths: self.datapath.clone(),
+            min_duration: self.min_duration.unwrap_or_default(),
+        }
+    }
+}
