@@ -1,0 +1,11 @@
+//! USDT probes of vswitchd: where they are, and how to read their arguments.
+//!
+//! A build with `--enable-usdt-probes` has, at each probe, a `nop` and a note that says where it
+//! is and in which registers or memory the compiler keeps the arguments there. Nothing here loads
+//! or attaches anything.
+//!
+//! A process of any container can call itself `ovs-vswitchd` and map any file: all of this is
+//! untrusted input, and what is read of it is bounded.
+
+pub mod argument;
+pub mod machine;
