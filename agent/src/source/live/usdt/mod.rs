@@ -7,5 +7,10 @@
 //! A process of any container can call itself `ovs-vswitchd` and map any file: all of this is
 //! untrusted input, and what is read of it is bounded.
 
+pub mod address;
 pub mod argument;
+pub mod elf;
 pub mod machine;
+#[cfg(test)]
+mod made;
+pub mod note;
