@@ -14,3 +14,4 @@ pub mod machine;
 #[cfg(test)]
 mod made;
 pub mod note;
+pub mod process;

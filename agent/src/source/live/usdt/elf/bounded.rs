@@ -7,7 +7,7 @@ use object::read::ReadRef;
 
 /// Bytes that are read of one file. Program headers, section headers and notes of even a large
 /// program are some tens of kilobytes.
-pub(super) const BUDGET: u64 = 16 << 20;
+pub(super) const BUDGET: u64 = 4 << 20;
 
 /// What a read costs beyond its bytes, for what a cache keeps of it.
 const OVERHEAD: u64 = 64;
