@@ -1,11 +1,24 @@
 //! Datapaths and their ports: numbers to names and back.
 
-use hashbrown::HashMap;
+mod datapath;
+mod port;
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
+
+pub use self::port::{IfIndex, NetnsId, PortDetails, PortType};
+
+use self::datapath::Datapath;
 
 /// Port number within a datapath (`odp_port_t`, u32 in the kernel's flow key).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct PortNo(pub u32);
+
+impl PortNo {
+    /// The port that has its datapath's own name (`OVSP_LOCAL`).
+    pub const LOCAL: Self = Self(0);
+}
 
 /// A datapath known to [`Ports`]: its position there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -17,18 +30,13 @@ const SYSTEM_PREFIX: &[u8] = b"system@";
 
 /// Names and ports of all datapaths seen. Bounded by what the node has: it grows with datapaths
 /// and ports, not with events.
+///
+/// Upcalls of a port can still be on their way when the port is removed. So a removed port can be
+/// looked up until its number is used again, which happens soon: the kernel gives the lowest free
+/// one. A datapath that is removed stays, and keeps its id when it is created again.
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
     datapaths: Vec<Datapath>,
-}
-
-#[derive(Clone, Debug)]
-struct Datapath {
-    /// The name as the system has it; `name` is the same, but for bytes that are not UTF-8.
-    raw_name: Vec<u8>,
-    name: String,
-    by_name: HashMap<Vec<u8>, PortNo, foldhash::fast::FixedState>,
-    by_number: HashMap<PortNo, String, foldhash::fast::FixedState>,
 }
 
 impl Ports {
@@ -47,12 +55,7 @@ impl Ports {
             return None;
         }
         let id = DatapathId(u16::try_from(self.datapaths.len()).ok()?);
-        self.datapaths.push(Datapath {
-            raw_name: name.to_vec(),
-            name: String::from_utf8_lossy(name).into_owned(),
-            by_name: HashMap::default(),
-            by_number: HashMap::default(),
-        });
+        self.datapaths.push(Datapath::new(name));
         Some(id)
     }
 
@@ -67,26 +70,74 @@ impl Ports {
     /// Most ports of a datapath: `DP_MAX_PORTS` of the kernel's net/openvswitch/datapath.h.
     pub const MAX_PORTS: usize = 65_535;
 
-    /// Adds or renames a port; one too many is left out.
+    /// Adds or renames a port of which no more is known; one too many is left out.
     pub fn add_port(&mut self, datapath: DatapathId, number: PortNo, name: &[u8]) {
         let dp = &mut self.datapaths[usize::from(datapath.0)];
-        if dp.by_name.len().max(dp.by_number.len()) >= Self::MAX_PORTS {
-            return;
+        if dp.len() < Self::MAX_PORTS || dp.get(number).is_some() {
+            dp.set(number, name, PortDetails::default());
         }
-        dp.by_name.insert(name.to_vec(), number);
-        dp.by_number.insert(number, String::from_utf8_lossy(name).into_owned());
     }
 
-    /// The number of the port with this name.
+    /// Adds a port, or changes its name and details. Ports that were removed make room for it;
+    /// one too many is left out.
+    pub fn set_port(
+        &mut self,
+        datapath: DatapathId,
+        number: PortNo,
+        name: &[u8],
+        details: PortDetails,
+    ) {
+        let dp = &mut self.datapaths[usize::from(datapath.0)];
+        if dp.len() >= Self::MAX_PORTS && dp.get(number).is_none() {
+            dp.forget_removed();
+        }
+        if dp.len() < Self::MAX_PORTS || dp.get(number).is_some() {
+            dp.set(number, name, details);
+        }
+    }
+
+    /// Removes a port. Its number and name can be looked up until the number is used again.
+    pub fn remove_port(&mut self, datapath: DatapathId, number: PortNo) {
+        if let Some(dp) = self.datapaths.get_mut(usize::from(datapath.0)) {
+            dp.remove(number);
+        }
+    }
+
+    /// Removes all ports of a datapath, as [`Self::remove_port`] does with one.
+    pub fn remove_ports(&mut self, datapath: DatapathId) {
+        if let Some(dp) = self.datapaths.get_mut(usize::from(datapath.0)) {
+            dp.remove_all();
+        }
+    }
+
+    /// The number of the port with this name. `None` if several ports have it: in different
+    /// network namespaces they may, as Kube-OVN's internal ports do, which are all `eth0`.
     #[must_use]
     pub fn number(&self, datapath: DatapathId, name: &[u8]) -> Option<PortNo> {
-        self.datapaths.get(usize::from(datapath.0))?.by_name.get(name).copied()
+        self.datapaths.get(usize::from(datapath.0))?.number(name)
     }
 
     /// The name of the port with this number.
     #[must_use]
     pub fn name(&self, datapath: DatapathId, number: PortNo) -> Option<&str> {
-        self.datapaths.get(usize::from(datapath.0))?.by_number.get(&number).map(String::as_str)
+        Some(&self.datapaths.get(usize::from(datapath.0))?.get(number)?.name)
+    }
+
+    /// What else is known of the port with this number.
+    #[must_use]
+    pub fn details(&self, datapath: DatapathId, number: PortNo) -> Option<PortDetails> {
+        Some(self.datapaths.get(usize::from(datapath.0))?.get(number)?.details)
+    }
+
+    /// The ports that a datapath has now, with their names as the system has them; in no order.
+    pub fn present(&self, datapath: DatapathId) -> impl Iterator<Item = (PortNo, &[u8])> {
+        let dp = self.datapaths.get(usize::from(datapath.0)).into_iter();
+        dp.flat_map(Datapath::present).map(|(number, port)| (number, port.raw_name.as_slice()))
+    }
+
+    /// All datapaths, whether or not they have ports now.
+    pub fn datapaths(&self) -> impl Iterator<Item = DatapathId> {
+        (0..).map(DatapathId).take(self.datapaths.len())
     }
 
     /// The name of a datapath, without the prefix `system@`.
@@ -98,6 +149,6 @@ impl Ports {
     /// Whether no port is known at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.datapaths.iter().all(|dp| dp.by_number.is_empty())
+        self.datapaths.iter().all(|dp| dp.len() == 0)
     }
 }
