@@ -13,6 +13,7 @@ run: setup ## Replay a bundled recording into an OTLP receiver, and show its slo
 
 test: setup ## Run all tests, also those against third-party programs
 	tests/third_party/setup
+	tests/usdt/setup
 	$(CARGO) test --locked --workspace
 
 lint: setup ## Check format, lints, documentation, licences and unused dependencies
