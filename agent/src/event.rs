@@ -35,6 +35,10 @@ pub struct Cpu(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Tid(pub u32);
 
+/// Process id (`task_struct::tgid`): that of the process's first thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Pid(pub u32);
+
 /// Name of a task (`task_struct::comm`): at most 15 bytes, NUL-padded (`TASK_COMM_LEN` is 16).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Comm([u8; Self::LEN]);
@@ -42,6 +46,9 @@ pub struct Comm([u8; Self::LEN]);
 impl Comm {
     /// `TASK_COMM_LEN` of the kernel, in bytes.
     pub const LEN: usize = 16;
+
+    /// No name.
+    pub const EMPTY: Self = Self([0; Self::LEN]);
 
     /// Takes the bytes up to the first NUL, 15 at most.
     #[must_use]

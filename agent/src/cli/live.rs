@@ -8,7 +8,8 @@ use upspan::pipeline::{Consumer, Flow};
 use upspan::ports::Ports;
 use upspan::replay::Stop;
 use upspan::report::EventCounts;
-use upspan::source::live::capture::Captured;
+use upspan::source::live::capture::FromRing;
+use upspan::source::live::record::LiveRecord;
 use upspan::source::live::{CaptureOptions, Live, LiveError, clock};
 
 /// How to capture.
@@ -87,7 +88,7 @@ pub(super) fn capture<C: Consumer>(
     live: &mut Live,
     mut flow: Flow<C>,
     until: &Until,
-    mut see: impl FnMut(&Captured<'_>, &Ports),
+    mut see: impl FnMut(&FromRing<'_>, &Ports),
     mut tick: impl FnMut(&mut C, bool),
 ) -> Result<(C, EventCounts), LiveError> {
     let (mut events, mut wait) = (0, WAIT.0);
@@ -102,9 +103,11 @@ pub(super) fn capture<C: Consumer>(
         });
         live.drain(room, |captured, record, ports| {
             match captured {
-                Captured::Event(event) => events += u64::from(event.kind().is_some()),
-                Captured::Lost(kind, count) => lost.add(*kind, *count),
-                Captured::Gap => {}
+                FromRing::Record(record) => {
+                    events += u64::from(matches!(record, LiveRecord::Event(_)));
+                }
+                FromRing::Lost(kind, count) => lost.add(*kind, *count),
+                FromRing::Gap => {}
             }
             see(captured, ports);
             flow.push(record, ports);

@@ -119,6 +119,7 @@ pub struct Progress {
 /// The decompressed bytes of an input, buffered.
 pub(super) struct Stream {
     reader: BufReader<Box<dyn Read + Send>>,
+    start: Vec<u8>,
     compression: Compression,
     read: Arc<AtomicU64>,
     total: Option<u64>,
@@ -127,6 +128,9 @@ pub(super) struct Stream {
 impl Stream {
     /// Bytes read from the system, and decompressed, at a time.
     const BUFFER_LEN: usize = 256 * 1024;
+
+    /// Decompressed bytes that [`Stream::start`] gives, if there are as many.
+    const START_LEN: usize = 32;
 
     /// Finds out the compression of `raw` and decompresses it. `total` is the length of `raw` in
     /// bytes, where known.
@@ -145,13 +149,22 @@ impl Stream {
     ) -> io::Result<Self> {
         let read = Arc::new(AtomicU64::new(0));
         let raw = Counted { inner: raw, count: Arc::clone(&read) };
-        let decoded = compression.decode(raw, Self::BUFFER_LEN)?;
+        let mut decoded = compression.decode(raw, Self::BUFFER_LEN)?;
+        let mut start = Vec::with_capacity(Self::START_LEN);
+        let failure = decoded.by_ref().take(Self::START_LEN as u64).read_to_end(&mut start).err();
+        let whole = Cursor::new(start.clone()).chain(Failing(failure)).chain(decoded);
         Ok(Self {
-            reader: BufReader::with_capacity(Self::BUFFER_LEN, decoded),
+            reader: BufReader::with_capacity(Self::BUFFER_LEN, Box::new(whole)),
+            start,
             compression,
             read,
             total,
         })
+    }
+
+    /// The first decompressed bytes, which are read all the same.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.start
     }
 
     pub(super) const fn compression(&self) -> Compression {
@@ -208,6 +221,15 @@ pub(super) enum Opened {
     File { file: File, len: u64 },
     /// Anything else.
     Pipe(Box<dyn Read + Send>),
+}
+
+/// Gives an error at its place in a stream, once.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Counts the bytes that are read.

@@ -4,7 +4,6 @@ pub mod input;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
 pub mod recording;
-mod usable;
 
 use crate::event::{Event, EventHead, EventKind, MonotonicNs, Unusable};
 

@@ -8,14 +8,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::losses::Losses;
 use super::programs::{Programs, ProgramsError};
-use super::record::RawEvent;
+use super::record::LiveRecord;
 use crate::event::EventKind;
 
 /// What comes out of the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Captured<'a> {
-    /// An event.
-    Event(RawEvent<'a>),
+pub enum FromRing<'a> {
+    /// A record.
+    Record(LiveRecord<'a>),
     /// Events are missing here, or a record was malformed.
     Gap,
     /// So many events of a kind were lost, somewhere.
@@ -50,27 +50,27 @@ impl Capture {
     pub fn drain(
         &mut self,
         most: usize,
-        mut take: impl FnMut(Captured<'_>),
+        mut take: impl FnMut(FromRing<'_>),
     ) -> Result<usize, MapError> {
         let most = most.min(Self::MOST);
         // Counted before the records are taken, as losses are from before the latest of them.
         self.losses.count(|kind, count| {
             if let Some(kind) = kind {
-                take(Captured::Lost(kind, count));
+                take(FromRing::Lost(kind, count));
             }
         })?;
         for taken in 0..most {
             let Some(record) = self.ring.next() else { return Ok(taken) };
-            match RawEvent::parse(&record) {
-                Ok(event) => {
-                    if self.losses.precede(&event.head) {
-                        take(Captured::Gap);
+            match LiveRecord::parse(&record) {
+                Ok((head, record)) => {
+                    if self.losses.precede(&head) {
+                        take(FromRing::Gap);
                     }
-                    take(Captured::Event(event));
+                    take(FromRing::Record(record));
                 }
                 Err(malformed) => {
                     tracing::error!("{malformed}");
-                    take(Captured::Gap);
+                    take(FromRing::Gap);
                 }
             }
         }

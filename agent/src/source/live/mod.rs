@@ -23,7 +23,8 @@ use aya::maps::MapError;
 use upspan_ebpf::config::{Config, upcalls};
 
 use self::capabilities::MissingCapabilities;
-use self::capture::{Capture, Captured};
+use self::capture::{Capture, FromRing};
+use self::record::LiveRecord;
 use self::kernel::btf::{self, Btf, BtfError};
 use self::kernel::tracepoint::{self, TracepointError};
 use self::ports::{MonitorError, PortMonitor};
@@ -128,19 +129,19 @@ impl Live {
     pub fn drain(
         &mut self,
         most: usize,
-        mut take: impl FnMut(&Captured<'_>, &Record<'_>, &Ports),
+        mut take: impl FnMut(&FromRing<'_>, &Record<'_>, &Ports),
     ) -> Result<(), LiveError> {
         self.monitor.update(&mut self.ports)?;
         let Self { capture, ports, ordinal, .. } = self;
         capture.drain(most, |captured| {
             let record = match &captured {
-                Captured::Event(event) => {
+                FromRing::Record(record) => {
                     let at = Ordinal(*ordinal);
-                    *ordinal += u64::from(event.kind().is_some());
-                    event.resolve(at, ports)
+                    *ordinal += u64::from(matches!(record, LiveRecord::Event(_)));
+                    record.record(at, ports)
                 }
-                Captured::Gap => Record::Unreadable,
-                &Captured::Lost(kind, count) => Record::Lost { kind, count },
+                FromRing::Gap => Record::Unreadable,
+                &FromRing::Lost(kind, count) => Record::Lost { kind, count },
             };
             take(&captured, &record, ports);
         })?;

@@ -21,7 +21,8 @@ pub struct KindCounts {
     pub filtered: u64,
 }
 
-/// What was read of a recording so far. Every event line is in `total` or `filtered` of its kind,
+/// What was read of a recording so far. Lines are records, where the recording is compact. Every
+/// event line is in `total` or `filtered` of its kind,
 /// or in `malformed_events`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -58,13 +59,13 @@ impl Counts {
         })
     }
 
-    /// Lines that begin with `event = `, malformed ones among them: the next event's ordinal.
+    /// Lines with events, malformed ones among them: the next event's ordinal.
     #[must_use]
     pub const fn event_lines(&self) -> u64 {
         self.event_lines
     }
 
-    /// Malformed lines that begin with `event = `.
+    /// Malformed lines with events.
     #[must_use]
     pub const fn malformed_events(&self) -> u64 {
         self.malformed_events
@@ -76,7 +77,8 @@ impl Counts {
         self.malformed
     }
 
-    /// Lines that are none of a recording's, blank ones for example.
+    /// Lines that are none of a recording's, blank ones for example; records of kinds that came
+    /// after this upspan.
     #[must_use]
     pub const fn unrelated(&self) -> u64 {
         self.unrelated

@@ -1,13 +1,14 @@
 //! What can be wrong with a recording.
 
+use std::fmt;
 use std::io;
 
 use crate::source::input::InputError;
 
 use super::MAX_LINE;
-use super::literal::SyntaxError;
+use super::SyntaxError;
 
-/// Why a line of a recording cannot be used.
+/// Why a line or record of a recording cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
     /// It is not the Python literal that it should be.
@@ -31,6 +32,62 @@ pub enum LineFault {
     /// The input ends within the line.
     #[error("the line is cut: the recording ends in the middle of it")]
     Cut,
+    /// The record's bytes are not the protobuf message that they should be.
+    #[error("it is no record of this format")]
+    NoMessage,
+    /// The recording's end counts other events than those before it.
+    #[error("{declared} events should come before this end, but {read} did")]
+    EventsMissing {
+        /// Events by the record.
+        declared: u64,
+        /// Events that were there.
+        read: u64,
+    },
+}
+
+/// What a recording consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Lines: the script's format.
+    Line,
+    /// Records: the compact format.
+    Record,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Line => "line",
+            Self::Record => "record",
+        })
+    }
+}
+
+/// A place in a recording, such as `line 20`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What is counted.
+    pub unit: Unit,
+    /// Its number, from 1 on.
+    pub number: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.unit, self.number)
+    }
+}
+
+/// A place behind the name of its file: `FILE:20`, as compilers write it.
+struct InFile<'a>(&'a str, Place);
+
+impl fmt::Display for InFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1.unit {
+            Unit::Line => write!(f, "{}:{}", self.0, self.1.number),
+            Unit::Record => write!(f, "{}: {}", self.0, self.1),
+        }
+    }
 }
 
 /// Why a recording cannot be read, or not on.
@@ -47,15 +104,23 @@ pub enum RecordingError {
         /// What the system says.
         error: io::Error,
     },
-    /// A malformed line, in strict mode.
-    #[error("{name}:{}: {}", malformed.line, malformed.fault)]
+    /// It is of a version of the compact format that came after this upspan.
+    #[error("{name} has the format {format}, which this upspan does not read: use a newer one")]
+    UnknownVersion {
+        /// Name of the input.
+        name: String,
+        /// Name of the format.
+        format: String,
+    },
+    /// A malformed line or record, in strict mode.
+    #[error("{}: {}", InFile(name, malformed.place), malformed.fault)]
     Malformed {
         /// Name of the input.
         name: String,
-        /// Which line, and what is wrong with it.
+        /// Which line or record, and what is wrong with it.
         malformed: MalformedLine,
     },
-    /// The compressed data are cut or damaged, in strict mode.
+    /// The data are cut or damaged, in strict mode.
     #[error("{name}: {damage}")]
     Damaged {
         /// Name of the input.
@@ -65,22 +130,31 @@ pub enum RecordingError {
     },
 }
 
-/// A place from which on compressed data cannot be read.
+/// A place from which on a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the compressed data are cut or damaged after line {line}: {error}")]
+#[error("the {} cut or damaged after {after}: {error}", .after.unit.whole())]
 pub struct Damage {
-    /// Number of the last line before the damage.
-    pub line: u64,
-    /// What the decompressor says.
+    /// The last line or record before the damage.
+    pub after: Place,
+    /// What the decompressor says, or the reader of the compact format.
     pub error: io::Error,
 }
 
-/// A malformed line.
+impl Unit {
+    const fn whole(self) -> &'static str {
+        match self {
+            Self::Line => "compressed data are",
+            Self::Record => "recording is",
+        }
+    }
+}
+
+/// A malformed line or record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {fault}")]
+#[error("{place}: {fault}")]
 pub struct MalformedLine {
-    /// Its number, from 1 on.
-    pub line: u64,
+    /// Where it is.
+    pub place: Place,
     /// What is wrong with it.
     pub fault: LineFault,
 }

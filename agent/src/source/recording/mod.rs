@@ -1,18 +1,17 @@
-//! Recordings: the files that upcall_cost.py writes with `--write-events`.
+//! Recordings: files and pipes of events.
 //!
-//! Each line is a Python assignment: first `dp_port_map = {...}` (datapath → port name → number),
-//! then an `event = {...}` for every event, and at last `event_miss = {...}` if events were lost.
-//! They are read line by line in memory that depends neither on the file nor on its lines.
+//! They come in two [formats](Format), which their first bytes tell: the script's, which
+//! upcall_cost.py writes with `--write-events`, and the compact one, `upspan.recording.v1`.
 
+mod compact;
 mod counts;
 mod ending;
 mod error;
-mod escape;
-mod event_line;
+mod format;
+mod found;
 mod handlers;
-mod lines;
-mod literal;
-mod port_map;
+mod item;
+mod script;
 #[cfg(test)]
 mod tests;
 
@@ -24,21 +23,22 @@ use crate::ports::Ports;
 use crate::source::Record;
 use crate::source::input::{self, Compression, Input, Opened, Progress, Stream};
 
+pub use compact::{CompactWriter, MAX_RECORD_LEN};
 pub use counts::{Counts, KindCounts, LossCounts};
-pub use error::{Damage, LineFault, MalformedLine, RecordingError};
+pub use error::{Damage, LineFault, MalformedLine, Place, RecordingError, Unit};
+pub use format::Format;
 pub use handlers::HandlerFilter;
-pub use lines::MAX_LINE;
-pub use literal::{SyntaxError, SyntaxFault};
+pub use item::{Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent};
+pub use script::{MAX_LINE, SyntaxError, SyntaxFault};
 
 use ending::Ending;
-use event_line::EventLine;
-use lines::{LineEnd, Lines, Statement};
-use literal::Cursor;
+use format::UnknownVersion;
+use found::{Found, Reader};
 
 /// How to read a [`Recording`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Take a malformed line, or compressed data that are cut or damaged, for an error. Otherwise
+    /// Take a malformed line or record, or data that are cut or damaged, for an error. Otherwise
     /// they are counted, and the rest is used.
     pub strict: bool,
     /// End after that many events, not counting those that are filtered out or malformed.
@@ -64,11 +64,10 @@ pub struct Options {
 /// # Ok::<(), upspan::source::recording::RecordingError>(())
 /// ```
 pub struct Recording {
-    lines: Lines,
+    reader: Reader,
     /// What messages call it.
     name: String,
     options: Options,
-    event: EventLine,
     ports: Ports,
     has_port_map: bool,
     counts: Counts,
@@ -82,14 +81,16 @@ pub struct Recording {
     finished: bool,
 }
 
-/// What a line is for the caller.
+/// What there is for the caller.
 enum Step {
-    /// The event that `Recording::event` now holds.
-    Event,
+    Header,
+    /// An event that is wanted.
+    Event(Ordinal),
     /// An event, by its start, that is malformed.
     Unreadable,
-    /// Nothing that comes as a record of its own, or losses to be looked for.
-    Other,
+    Ports,
+    Anchor,
+    Lost(EventKind, u64),
     End,
 }
 
@@ -101,7 +102,7 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// If the input cannot be opened or its first bytes cannot be read.
+    /// If the input cannot be opened, its first bytes cannot be read, or its format is too new.
     pub fn open(input: &Input, options: Options) -> Result<Self, RecordingError> {
         let name = input.to_string();
         let (raw, total, ending): (Box<dyn Read + Send>, _, _) = match input::open(input)? {
@@ -119,7 +120,7 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// If the first bytes cannot be read.
+    /// If the first bytes cannot be read, or the format is too new.
     pub fn from_reader(
         reader: impl Read + Send + 'static,
         options: Options,
@@ -138,11 +139,16 @@ impl Recording {
             Ok(stream) => stream,
             Err(error) => return Err(RecordingError::Read { name, error }),
         };
+        let format = match Format::detect(stream.start()) {
+            Ok(format) => format,
+            Err(UnknownVersion(format)) => {
+                return Err(RecordingError::UnknownVersion { name, format });
+            }
+        };
         Ok(Self {
-            lines: Lines::new(stream),
+            reader: Reader::new(format, stream),
             name,
             options,
-            event: EventLine::default(),
             ports: Ports::default(),
             has_port_map: false,
             counts: Counts::default(),
@@ -176,23 +182,65 @@ impl Recording {
     /// As [`Recording::next`].
     pub fn next_with_ports(&mut self) -> Result<Option<(Record<'_>, &Ports)>, RecordingError> {
         loop {
-            if let Some((kind, count)) = self.take_loss() {
-                self.counts.kinds[kind].miss = self.counts.kinds[kind].miss.saturating_add(count);
-                return Ok(Some((Record::Lost { kind, count }, &self.ports)));
-            }
             match self.step()? {
-                Step::Event => break,
+                Step::Event(ordinal) => {
+                    let event = self.reader.event();
+                    let record = event.record(ordinal, &mut self.ports);
+                    let is_usable = matches!(record, Record::Event(_));
+                    self.counts.kinds[event.kind].valid += u64::from(is_usable);
+                    return Ok(Some((record, &self.ports)));
+                }
                 Step::Unreadable => return Ok(Some((Record::Unreadable, &self.ports))),
-                Step::Other => {}
+                Step::Lost(kind, count) => {
+                    return Ok(Some((Record::Lost { kind, count }, &self.ports)));
+                }
+                Step::Header | Step::Ports | Step::Anchor => {}
                 Step::End => return Ok(None),
             }
         }
-        self.received += 1;
-        let record = self.event.record(&mut self.ports);
-        let counts = &mut self.counts.kinds[self.event.kind()];
-        counts.total += 1;
-        counts.valid += u64::from(matches!(record, Record::Event(_)));
-        Ok(Some((record, &self.ports)))
+    }
+
+    /// The next item as it stands in the recording, or `None` at the end: for those who copy or
+    /// show recordings. Events are not judged, so none of them is counted as valid.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recording::next`].
+    pub fn next_item(&mut self) -> Result<Option<Item<'_>>, RecordingError> {
+        Ok(Some(match self.step()? {
+            Step::Header => match self.reader.header() {
+                Some(header) => Item::Header(header),
+                None => return Ok(None),
+            },
+            Step::Event(_) => Item::Event(self.reader.event()),
+            Step::Unreadable => Item::Unreadable,
+            Step::Ports => Item::Ports(self.reader.ports()),
+            Step::Anchor => Item::Anchor(self.reader.anchor()),
+            Step::Lost(kind, count) => Item::Lost { kind, count },
+            Step::End => return Ok(None),
+        }))
+    }
+
+    /// Reads on to what the caller may want.
+    fn step(&mut self) -> Result<Step, RecordingError> {
+        loop {
+            if let Some((kind, count)) = self.take_loss() {
+                let miss = &mut self.counts.kinds[kind].miss;
+                *miss = miss.saturating_add(count);
+                return Ok(Step::Lost(kind, count));
+            }
+            let stop = self.options.stop_after.is_some_and(|stop| self.received >= stop.get());
+            if self.finished || stop {
+                return Ok(Step::End);
+            }
+            let step = self.read();
+            self.finished = matches!(step, Ok(Some(Step::End)) | Err(_));
+            self.counts.lines = self.reader.units();
+            self.counts.bytes = self.reader.bytes();
+            if let Some(step) = step? {
+                return Ok(step);
+            }
+        }
     }
 
     fn take_loss(&mut self) -> Option<(EventKind, u64)> {
@@ -201,79 +249,74 @@ impl Recording {
         Some((kind, count))
     }
 
-    /// Reads a line.
-    fn step(&mut self) -> Result<Step, RecordingError> {
-        let stop = self.options.stop_after.is_some_and(|stop| self.received >= stop.get());
-        if self.finished || stop {
-            return Ok(Step::End);
-        }
-        let step = self.read_line();
-        self.finished = matches!(step, Ok(Step::End) | Err(_));
-        self.counts.lines = self.lines.lines();
-        self.counts.bytes = self.lines.bytes();
-        step
-    }
-
-    fn read_line(&mut self) -> Result<Step, RecordingError> {
-        let line = match self.lines.next() {
-            Ok(Some(line)) => line,
-            Ok(None) => return Ok(Step::End),
-            Err(error) => return self.end_early(error),
+    /// Reads a line or record; `None` if the caller need not know of it, or not yet.
+    fn read(&mut self) -> Result<Option<Step>, RecordingError> {
+        let found = match self.reader.next() {
+            Ok(found) => found,
+            Err(error) => return self.end_early(error).map(Some),
         };
-        let end = line.end;
-        let statement = line.statement();
-        let read = match statement {
-            _ if end == LineEnd::TooLong => Err(LineFault::TooLong),
-            Some((Statement::Event, at)) => {
-                let ordinal = Ordinal(self.counts.event_lines);
-                self.event.read(ordinal, Cursor::new(line.bytes, at)).map(|()| Step::Event)
+        Ok(match found {
+            Found::Nothing => Some(Step::End),
+            Found::Event => self.count_event().map(Step::Event),
+            Found::Ports => {
+                if self.add_ports() {
+                    Some(Step::Ports)
+                } else {
+                    self.report(LineFault::TooManyDatapaths)?;
+                    None
+                }
             }
-            Some((Statement::PortMap, at)) => {
-                port_map::read_port_map(Cursor::new(line.bytes, at), &mut self.ports).map(|()| {
-                    self.has_port_map = true;
-                    Step::Other
-                })
+            Found::Losses => {
+                self.pending = self.reader.losses();
+                None
             }
-            Some((Statement::Losses, at)) => port_map::read_losses(Cursor::new(line.bytes, at))
-                .map(|losses| {
-                    self.pending = losses;
-                    Step::Other
-                }),
-            None if end == LineEnd::Input && line.may_become_statement() => Err(LineFault::Cut),
-            None => {
+            Found::Header => Some(Step::Header),
+            Found::Anchor => Some(Step::Anchor),
+            Found::Unrelated => {
                 self.counts.unrelated += 1;
-                Ok(Step::Other)
+                None
             }
-        };
-        let is_event = matches!(statement, Some((Statement::Event, _)));
-        self.counts.event_lines += u64::from(is_event);
-        match read {
-            Ok(Step::Event) if !self.is_wanted() => {
-                self.counts.kinds[self.event.kind()].filtered += 1;
-                Ok(Step::Other)
-            }
-            Ok(step) => Ok(step),
-            Err(fault) => {
+            Found::Malformed { fault, is_event } => {
+                self.counts.event_lines += u64::from(is_event);
                 self.counts.malformed_events += u64::from(is_event);
-                // A line without its end is most probably malformed because of that.
-                self.report(if end == LineEnd::Input { LineFault::Cut } else { fault })?;
-                Ok(if is_event { Step::Unreadable } else { Step::Other })
+                self.report(fault)?;
+                is_event.then_some(Step::Unreadable)
             }
-        }
+        })
     }
 
-    /// Whether the handler filter lets the event through.
-    fn is_wanted(&self) -> bool {
-        self.event.kind() == EventKind::DpUpcall
-            || self
-                .options
-                .handlers
-                .as_ref()
-                .is_none_or(|handlers| handlers.contains(self.event.head().comm))
+    /// The ordinal of the event that was read, if it is wanted.
+    fn count_event(&mut self) -> Option<Ordinal> {
+        let ordinal = Ordinal(self.counts.event_lines);
+        self.counts.event_lines += 1;
+        let event = self.reader.event();
+        let counts = &mut self.counts.kinds[event.kind];
+        let handlers = self.options.handlers.as_ref();
+        let is_wanted = event.kind == EventKind::DpUpcall
+            || handlers.is_none_or(|handlers| handlers.contains(event.comm));
+        if !is_wanted {
+            counts.filtered += 1;
+            return None;
+        }
+        counts.total += 1;
+        self.received += 1;
+        Some(ordinal)
+    }
+
+    /// Takes the ports that were read; `false` if there are too many datapaths.
+    fn add_ports(&mut self) -> bool {
+        for datapath in self.reader.ports() {
+            let Some(id) = self.ports.datapath(&datapath.datapath) else { return false };
+            for port in &datapath.ports {
+                self.ports.add_port(id, port.number, &port.name);
+            }
+        }
+        self.has_port_map = true;
+        true
     }
 
     fn report(&mut self, fault: LineFault) -> Result<(), RecordingError> {
-        let malformed = MalformedLine { line: self.lines.lines(), fault };
+        let malformed = MalformedLine { place: self.place(), fault };
         self.counts.malformed += 1;
         if self.malformed.len() < Self::MAX_KEPT_MALFORMED {
             self.malformed.push(malformed);
@@ -284,19 +327,31 @@ impl Recording {
         Ok(())
     }
 
-    /// The stream breaks: the system's fault, or that of compressed data.
+    /// The last line or record that was read.
+    const fn place(&self) -> Place {
+        Place { unit: self.reader.unit(), number: self.reader.units() }
+    }
+
+    /// The stream breaks: the system's fault, or that of the data.
     fn end_early(&mut self, error: io::Error) -> Result<Step, RecordingError> {
         let name = self.name.clone();
-        let is_compressed = self.lines.compression() != Compression::None;
-        if !is_compressed || error.raw_os_error().is_some() {
+        let is_checked = self.format() == Format::Compact
+            || self.reader.stream().compression() != Compression::None;
+        if !is_checked || error.raw_os_error().is_some() {
             return Err(RecordingError::Read { name, error });
         }
-        let damage = Damage { line: self.lines.lines(), error };
+        let damage = Damage { after: self.place(), error };
         if self.options.strict {
             return Err(RecordingError::Damaged { name, damage });
         }
         self.damage = Some(damage);
         Ok(Step::End)
+    }
+
+    /// The format of the recording.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.reader.format()
     }
 
     /// Datapaths and ports known so far.
@@ -305,7 +360,7 @@ impl Recording {
         &self.ports
     }
 
-    /// Whether a port map was read. Without, no `dp_upcall` can be used.
+    /// Whether ports were read. Without, a `dp_upcall` can be used only if it has its port's number.
     #[must_use]
     pub const fn has_port_map(&self) -> bool {
         self.has_port_map
@@ -317,14 +372,14 @@ impl Recording {
         &self.counts
     }
 
-    /// The first malformed lines so far, [`Recording::MAX_KEPT_MALFORMED`] at most; [`Counts`] has
+    /// The first malformed lines or records so far, [`Recording::MAX_KEPT_MALFORMED`] at most; [`Counts`] has
     /// their number.
     #[must_use]
     pub fn malformed(&self) -> &[MalformedLine] {
         &self.malformed
     }
 
-    /// Why the recording ended early: its compressed data are cut or damaged.
+    /// Why the recording ended early: it is cut or damaged.
     #[must_use]
     pub const fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
@@ -333,7 +388,7 @@ impl Recording {
     /// How far the input is read, for a progress bar.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.lines.progress()
+        self.reader.stream().progress()
     }
 
     /// The losses that the recording declares at its end, known before it is read: only of a

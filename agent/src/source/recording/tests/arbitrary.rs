@@ -19,7 +19,7 @@ static LINES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 });
 
 /// Every line and event is accounted for.
-fn check(outcome: &Outcome) {
+pub(super) fn check(outcome: &Outcome) {
     let counts = outcome.counts;
     let sum = counts.sum();
     assert_eq!(sum.total + sum.filtered + counts.malformed_events(), counts.event_lines());

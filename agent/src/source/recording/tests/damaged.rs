@@ -104,7 +104,8 @@ fn lines_without_end_are_skipped_in_bounded_memory() {
         .chain(huge(b' '));
     let outcome = read_with(reader, Options::default()).unwrap();
     assert_eq!(outcome.usable(), [0, 2]);
-    let faults: Vec<_> = outcome.malformed.iter().map(|bad| (bad.line, bad.fault)).collect();
+    let faults: Vec<_> =
+        outcome.malformed.iter().map(|bad| (bad.place.number, bad.fault)).collect();
     assert_eq!(
         faults,
         [(2, LineFault::TooLong), (3, LineFault::TooLong), (5, LineFault::TooLong),]

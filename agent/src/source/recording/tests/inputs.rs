@@ -22,7 +22,7 @@ fn zst(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Gives one byte at a time.
-struct Trickle<R>(R);
+pub(super) struct Trickle<R>(pub(super) R);
 
 impl<R: Read> Read for Trickle<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,10 +1,10 @@
 //! Tests of whole recordings.
 
 mod arbitrary;
+mod compact;
 mod damaged;
 mod golden;
 mod inputs;
-mod literals;
 mod options;
 mod semantics;
 mod writer;
@@ -32,7 +32,7 @@ impl Outcome {
     }
 
     fn faults(&self) -> Vec<(u64, String)> {
-        self.malformed.iter().map(|bad| (bad.line, bad.fault.to_string())).collect()
+        self.malformed.iter().map(|bad| (bad.place.number, bad.fault.to_string())).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The literals themselves.
 
-use super::literal::{Cursor, Decoded};
+use super::literal::Decoded;
 use super::*;
 
 fn bytes(text: &[u8]) -> Result<Vec<u8>, SyntaxError> {

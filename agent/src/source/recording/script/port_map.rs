@@ -1,43 +1,33 @@
 //! The lines of a recording that are not events: `dp_port_map = {...}` and `event_miss = {...}`.
 
 use crate::event::EventKind;
-use crate::ports::{PortNo, Ports};
+use crate::ports::PortNo;
+use crate::source::recording::{DatapathPorts, LineFault, LossCounts, Port};
 
-use super::LineFault;
-use super::counts::LossCounts;
 use super::literal::Cursor;
 
-/// Ports of a datapath.
-type NamedPorts = Vec<(Vec<u8>, PortNo)>;
-
-/// Adds the ports of `{'datapath': {'port': number, ...}, ...}`; none of them, if one is at fault.
-pub(super) fn read_port_map(mut cursor: Cursor<'_>, ports: &mut Ports) -> Result<(), LineFault> {
-    let mut found: Vec<(Vec<u8>, NamedPorts)> = Vec::new();
+/// The ports of `{'datapath': {'port': number, ...}, ...}`.
+pub(super) fn read_port_map(mut cursor: Cursor<'_>) -> Result<Vec<DatapathPorts>, LineFault> {
+    let mut found = Vec::new();
     cursor.dict(
         |cursor| Ok(cursor.string(&mut Vec::new())?.to_vec()),
         |cursor, datapath| {
-            let mut ports = NamedPorts::new();
+            let mut ports = Vec::new();
             cursor.dict(
                 |cursor| Ok(cursor.string(&mut Vec::new())?.to_vec()),
                 |cursor, name| {
                     let number = u32::try_from(cursor.integer()?)
                         .map_err(|_| LineFault::OutOfRange("port number"))?;
-                    ports.push((name, PortNo(number)));
+                    ports.push(Port { number: PortNo(number), name, ..Port::default() });
                     Ok::<_, LineFault>(())
                 },
             )?;
-            found.push((datapath, ports));
+            found.push(DatapathPorts { datapath, ports });
             Ok::<_, LineFault>(())
         },
     )?;
     cursor.end()?;
-    for (datapath, names) in found {
-        let id = ports.datapath(&datapath).ok_or(LineFault::TooManyDatapaths)?;
-        for (name, number) in names {
-            ports.add_port(id, number, &name);
-        }
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// How many events of each kind were lost, from `{code: count, ...}`.

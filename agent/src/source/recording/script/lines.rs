@@ -5,7 +5,7 @@ use std::mem;
 
 use memchr::memchr;
 
-use crate::source::input::{Compression, Progress, Stream};
+use crate::source::input::Stream;
 
 /// Most bytes of a line, without its end. Events of the largest capture (2,048 bytes of packet and
 /// of key, four characters a byte) need 17 KiB; a port map of 30,000 ports fits.
@@ -94,12 +94,8 @@ impl Lines {
         self.lines
     }
 
-    pub(super) const fn compression(&self) -> Compression {
-        self.stream.compression()
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        self.stream.progress()
+    pub(super) const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// The next line, or `None` at the end.

@@ -49,6 +49,10 @@ impl Decoded {
         &self.buffer[..self.len]
     }
 
+    pub(super) const fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// At least `len` bytes to write to.
     fn room(&mut self, len: usize) -> &mut [u8] {
         if self.buffer.len() < len {

@@ -1,13 +1,8 @@
 //! The fields of an `event = {...}` line: `struct event_t` of upcall_cost.py, as Python prints it.
 
-use crate::event::{
-    Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, MonotonicNs, Ordinal, Packet,
-    Tid, Unusable,
-};
-use crate::ports::Ports;
-use crate::source::{Record, usable};
+use crate::event::{Comm, Cpu, EventKind, MonotonicNs, Tid};
+use crate::source::recording::{Captured, LineFault, RecordedEvent};
 
-use super::LineFault;
 use super::literal::{Cursor, Decoded};
 
 /// A field, by its place in `struct event_t`.
@@ -99,8 +94,10 @@ pub(super) struct EventLine {
     /// Bits of the fields that the line has.
     seen: u16,
     kind: EventKind,
-    head: EventHead,
-    upcall_type: i128,
+    ts: MonotonicNs,
+    cpu: Cpu,
+    tid: Tid,
+    upcall_type: u32,
     /// Bytes of the linear part of a non-linear skb, else 0.
     pkt_frag_size: u32,
     pkt_size: u32,
@@ -109,9 +106,9 @@ pub(super) struct EventLine {
     dev_name: Decoded,
     pkt: Decoded,
     key: Decoded,
-    /// For what need not be kept: names of fields, `comm`.
-    name: Vec<u8>,
     comm: Decoded,
+    /// For what need not be kept: names of fields.
+    name: Vec<u8>,
 }
 
 impl Default for EventLine {
@@ -119,7 +116,9 @@ impl Default for EventLine {
         Self {
             seen: 0,
             kind: EventKind::RecvUpcall,
-            head: EventHead::default(),
+            ts: MonotonicNs(0),
+            cpu: Cpu(0),
+            tid: Tid(0),
             upcall_type: 0,
             pkt_frag_size: 0,
             pkt_size: 0,
@@ -128,8 +127,8 @@ impl Default for EventLine {
             dev_name: Decoded::default(),
             pkt: Decoded::default(),
             key: Decoded::default(),
-            name: Vec::new(),
             comm: Decoded::default(),
+            name: Vec::new(),
         }
     }
 }
@@ -137,13 +136,8 @@ impl Default for EventLine {
 impl EventLine {
     /// Reads the dict at `cursor`, up to the end of the line. Fields may come in any order and
     /// unknown ones are skipped; of a field that comes twice the last one counts, as in Python.
-    pub(super) fn read(
-        &mut self,
-        ordinal: Ordinal,
-        mut cursor: Cursor<'_>,
-    ) -> Result<(), LineFault> {
-        self.seen = 0;
-        self.head = EventHead { ordinal, ..EventHead::default() };
+    pub(super) fn read(&mut self, mut cursor: Cursor<'_>) -> Result<(), LineFault> {
+        self.clear();
         let mut name = std::mem::take(&mut self.name);
         let read = cursor.dict(
             |cursor| Ok(Field::named(cursor.string(&mut name)?)),
@@ -162,6 +156,18 @@ impl EventLine {
             .map_or(Ok(()), |field| Err(LineFault::Missing(field.name())))
     }
 
+    /// Forgets the last line, so that nothing of it passes for this one's.
+    fn clear(&mut self) {
+        self.seen = 0;
+        self.upcall_type = 0;
+        self.pkt_frag_size = 0;
+        self.pkt_size = 0;
+        self.key_size = 0;
+        for bytes in [&mut self.dpif_name, &mut self.dev_name, &mut self.pkt, &mut self.key] {
+            bytes.clear();
+        }
+    }
+
     fn read_field(&mut self, field: Field, cursor: &mut Cursor<'_>) -> Result<(), LineFault> {
         match field {
             Field::Event => {
@@ -171,17 +177,14 @@ impl EventLine {
                     .and_then(EventKind::from_code)
                     .ok_or(LineFault::UnknownKind(code))?;
             }
-            Field::Cpu => self.head.cpu = Cpu(exact(field, cursor)?),
-            Field::Pid => self.head.tid = Tid(exact(field, cursor)?),
-            Field::Ts => self.head.ts = MonotonicNs(exact(field, cursor)?),
-            Field::UpcallType => self.upcall_type = cursor.integer()?,
+            Field::Cpu => self.cpu = Cpu(exact(field, cursor)?),
+            Field::Pid => self.tid = Tid(exact(field, cursor)?),
+            Field::Ts => self.ts = MonotonicNs(exact(field, cursor)?),
+            Field::UpcallType => self.upcall_type = upcall_type(cursor.integer()?),
             Field::PktFragSize => self.pkt_frag_size = size(cursor)?,
             Field::PktSize => self.pkt_size = size(cursor)?,
             Field::KeySize => self.key_size = size(cursor)?,
-            Field::Comm => {
-                cursor.bytes(&mut self.comm)?;
-                self.head.comm = Comm::from_bytes(self.comm.as_slice());
-            }
+            Field::Comm => cursor.bytes(&mut self.comm)?,
             Field::DpifName => cursor.bytes(&mut self.dpif_name)?,
             Field::DevName => cursor.bytes(&mut self.dev_name)?,
             Field::Pkt => cursor.bytes(&mut self.pkt)?,
@@ -191,89 +194,24 @@ impl EventLine {
         Ok(())
     }
 
-    /// The record that the event makes, with the ports known so far.
-    pub(super) fn record(&self, ports: &mut Ports) -> Record<'_> {
-        let (head, kind) = (self.head(), self.kind());
-        match self.body(ports) {
-            Ok(body) => Record::Event(Event { head, body }),
-            Err(reason) => Record::Unusable { kind, head, reason },
+    /// The event, borrowed from the buffers.
+    pub(super) fn event(&self) -> RecordedEvent<'_> {
+        RecordedEvent {
+            kind: self.kind,
+            ts: self.ts,
+            cpu: self.cpu,
+            tid: self.tid,
+            pid: None,
+            comm: Comm::from_bytes(self.comm.as_slice()),
+            upcall_type: self.upcall_type,
+            datapath: self.dpif_name.as_slice(),
+            port_name: self.dev_name.as_slice(),
+            port: None,
+            packet: Captured::new(self.pkt_size, self.pkt.as_slice()),
+            linear_len: self.pkt_frag_size,
+            key: Captured::new(self.key_size, self.key.as_slice()),
         }
     }
-
-    fn body(&self, ports: &mut Ports) -> Result<EventBody<'_>, Unusable> {
-        match self.kind() {
-            EventKind::DpUpcall => usable::dp_upcall(
-                ports,
-                self.datapath(),
-                self.port(),
-                self.linear_packet(),
-                self.linear_len(),
-            ),
-            EventKind::RecvUpcall => usable::recv_upcall(
-                ports,
-                self.datapath(),
-                self.is_miss(),
-                self.packet(),
-                self.flow_key(),
-            ),
-            EventKind::OpFlowPut => Ok(EventBody::FlowPut),
-            EventKind::OpFlowExecute => usable::flow_execute(self.packet()),
-            EventKind::OvsPktExec => Ok(EventBody::PacketExecute),
-        }
-    }
-
-    pub(super) const fn kind(&self) -> EventKind {
-        self.kind
-    }
-
-    pub(super) const fn head(&self) -> EventHead {
-        self.head
-    }
-
-    /// `enum dpif_upcall_type` of a `recv_upcall`: 0 is a miss.
-    pub(super) const fn is_miss(&self) -> bool {
-        self.upcall_type == 0
-    }
-
-    /// The datapath; a `recv_upcall` has it with a prefix, `system@`.
-    pub(super) fn datapath(&self) -> &[u8] {
-        self.dpif_name.as_slice()
-    }
-
-    /// The port's name.
-    pub(super) fn port(&self) -> &[u8] {
-        self.dev_name.as_slice()
-    }
-
-    /// The packet, without the stale memory behind it in the capture.
-    pub(super) fn packet(&self) -> Packet<'_> {
-        Packet { len: self.pkt_size, bytes: start(self.pkt.as_slice(), self.pkt_size) }
-    }
-
-    /// Length of the linear part of a non-linear skb; 0 for a linear one.
-    pub(super) const fn linear_len(&self) -> u32 {
-        self.pkt_frag_size
-    }
-
-    /// As [`EventLine::packet`], but of a non-linear skb only the linear part: the probe copies
-    /// just that, and what is behind it is stale.
-    pub(super) fn linear_packet(&self) -> Packet<'_> {
-        let packet = self.packet();
-        match self.pkt_frag_size {
-            0 => packet,
-            linear => Packet { bytes: start(packet.bytes, linear), ..packet },
-        }
-    }
-
-    /// The flow key, without the stale memory behind it in the capture.
-    pub(super) fn flow_key(&self) -> FlowKeyBytes<'_> {
-        FlowKeyBytes { len: self.key_size, bytes: start(self.key.as_slice(), self.key_size) }
-    }
-}
-
-/// The first `len` bytes, or as many as there are.
-fn start(bytes: &[u8], len: u32) -> &[u8] {
-    usize::try_from(len).ok().and_then(|len| bytes.get(..len)).unwrap_or(bytes)
 }
 
 /// A number that means something else when it is bent.
@@ -284,6 +222,11 @@ fn exact<T: TryFrom<i128>>(field: Field, cursor: &mut Cursor<'_>) -> Result<T, L
 /// A size in bytes; one that cannot be is as good as the nearest that can.
 fn size(cursor: &mut Cursor<'_>) -> Result<u32, LineFault> {
     Ok(u32::try_from(cursor.integer()?.max(0)).unwrap_or(u32::MAX))
+}
+
+/// One that no upcall can have is as good as any other that is no miss.
+fn upcall_type(number: i128) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,0 +1,45 @@
+//! The generated code is what the `.proto` files generate.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Set it to write the generated code, instead of comparing it.
+const UPDATE: &str = "UPSPAN_PROTO_UPDATE";
+
+const FILES: [&str; 1] = ["upspan/recording/v1/recording.proto"];
+
+fn in_crate(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What a directory holds, by the names of its files.
+fn read(directory: &Path) -> BTreeMap<String, String> {
+    let files = std::fs::read_dir(directory).unwrap().map(|file| {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        (name, std::fs::read_to_string(file.path()).unwrap())
+    });
+    files.collect()
+}
+
+fn generate(directory: &Path) {
+    let files = protox::compile(FILES, [in_crate("proto")]).unwrap();
+    prost_build::Config::new().out_dir(directory).compile_fds(files).unwrap();
+}
+
+#[test]
+fn the_generated_code_is_up_to_date() {
+    let checked_in = in_crate("src/generated");
+    if std::env::var_os(UPDATE).is_some() {
+        return generate(&checked_in);
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    generate(fresh.path());
+    assert!(
+        read(fresh.path()) == read(&checked_in),
+        "src/generated is not what proto/ generates: run `{UPDATE}=1 cargo test -p upspan-proto`, \
+         and commit what it writes"
+    );
+}
