@@ -1,1 +1,3 @@
 //! Live capture: events of the Open vSwitch of this node, by eBPF.
+
+pub mod ports;
