@@ -84,7 +84,20 @@ impl<L: Link> Engine<L> {
     /// Subscribes to what the kernel announces. Before the first dump, so that nothing is missed
     /// in between.
     pub(super) fn start(link: L) -> Result<Self, MonitorError> {
-        let mut engine = Self {
+        let mut engine = Self::new(link);
+        let controller = engine
+            .family(CONTROLLER_NAME)?
+            .ok_or(MonitorError::NoAnswer { action: "look up the generic netlink controller" })?;
+        engine.join(&controller, CONTROLLER_GROUP)?;
+        engine.find_families()?;
+        if engine.families.is_none() {
+            return Err(MonitorError::NoOpenvswitch);
+        }
+        Ok(engine)
+    }
+
+    fn new(link: L) -> Self {
+        Self {
             link,
             buffer: Vec::new(),
             sequence: Sequence(0),
@@ -94,16 +107,7 @@ impl<L: Link> Engine<L> {
             wants_families: false,
             wants_dump: true,
             changes: Changes::default(),
-        };
-        let controller = engine.family(CONTROLLER_NAME)?.ok_or(MonitorError::NoAnswer {
-            action: "look up the generic netlink controller",
-        })?;
-        engine.join(&controller, CONTROLLER_GROUP)?;
-        engine.find_families()?;
-        if engine.families.is_none() {
-            return Err(MonitorError::NoOpenvswitch);
         }
-        Ok(engine)
     }
 
     /// How many datapaths there are.
@@ -131,11 +135,10 @@ impl<L: Link> Engine<L> {
             if !self.wants_dump {
                 break;
             }
-            self.wants_dump = false;
             let is_whole = self.dump(ports)?;
             // The kernel walks its lists without a lock: while ports come and go, it can skip
             // one. So a dump counts only if nothing happened meanwhile.
-            self.wants_dump |= !is_whole || !self.pending.is_empty();
+            self.wants_dump = !is_whole || !self.pending.is_empty();
             self.apply_pending(ports);
         }
         Ok(std::mem::take(&mut self.changes))
@@ -143,14 +146,16 @@ impl<L: Link> Engine<L> {
 
     /// Looks the families up, and subscribes to them if they are there.
     fn find_families(&mut self) -> Result<(), MonitorError> {
-        self.wants_families = false;
         self.families = None;
-        let Some(datapath) = self.family(DATAPATH_FAMILY)? else { return Ok(()) };
-        let Some(vport) = self.family(VPORT_FAMILY)? else { return Ok(()) };
-        self.join(&datapath, DATAPATH_FAMILY)?;
-        self.join(&vport, VPORT_FAMILY)?;
-        self.families = Some(Families { datapath, vport });
-        self.wants_dump = true;
+        if let Some(datapath) = self.family(DATAPATH_FAMILY)?
+            && let Some(vport) = self.family(VPORT_FAMILY)?
+        {
+            self.join(&datapath, DATAPATH_FAMILY)?;
+            self.join(&vport, VPORT_FAMILY)?;
+            self.families = Some(Families { datapath, vport });
+            self.wants_dump = true;
+        }
+        self.wants_families = false;
         Ok(())
     }
 
@@ -238,7 +243,7 @@ impl<L: Link> Engine<L> {
         let failed = |error| MonitorError::new(action, error);
         self.sequence = Sequence(self.sequence.0.wrapping_add(1));
         match self.link.send(&request.encode(self.sequence)) {
-            // What a request is refused with before the kernel begins to answer.
+            // There is no room for the request now.
             Err(error) if is(&error, Errno::NOBUFS) => return Ok(Answer::Unfinished),
             sent => sent.map_err(failed)?,
         }
@@ -373,4 +378,22 @@ impl<L: Link> Engine<L> {
 
 fn is(error: &io::Error, errno: Errno) -> bool {
     Errno::from_io_error(error) == Some(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::KernelLink;
+    use super::*;
+
+    #[test]
+    fn this_kernel_knows_its_controller_and_no_family_of_another_name() {
+        let mut engine = Engine::new(KernelLink::open().unwrap());
+        let controller = engine.family(CONTROLLER_NAME).unwrap().unwrap();
+        assert_eq!(controller.id, CONTROLLER);
+        assert!(controller.group(CONTROLLER_GROUP).is_some());
+        engine.join(&controller, CONTROLLER_GROUP).unwrap();
+        let error = engine.join(&controller, "other").unwrap_err();
+        assert!(matches!(error, MonitorError::NoGroup("other")), "{error}");
+        assert_eq!(engine.family("upspan_test").unwrap(), None);
+    }
 }

@@ -65,8 +65,8 @@ impl PortMonitor {
     /// The kernel has no Open vSwitch, or the process may not use netlink. Reading needs no
     /// capability.
     pub fn open() -> Result<Self, MonitorError> {
-        let link =
-            KernelLink::open().map_err(|error| MonitorError::new("open a netlink socket", error))?;
+        let link = KernelLink::open()
+            .map_err(|error| MonitorError::new("open a netlink socket", error))?;
         Ok(Self { engine: Engine::start(link)? })
     }
 
