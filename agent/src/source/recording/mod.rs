@@ -14,6 +14,7 @@ mod item;
 mod script;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::io::{self, Read};
 use std::num::NonZeroU64;
@@ -29,7 +30,8 @@ pub use error::{Damage, LineFault, MalformedLine, Place, RecordingError, Unit};
 pub use format::Format;
 pub use handlers::HandlerFilter;
 pub use item::{Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent};
-pub use script::{MAX_LINE, SyntaxError, SyntaxFault};
+pub use script::{MAX_LINE, ScriptWriter, SyntaxError, SyntaxFault};
+pub use write::RecordingWriter;
 
 use ending::Ending;
 use format::UnknownVersion;

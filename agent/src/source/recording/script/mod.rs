@@ -10,8 +10,11 @@ mod event_line;
 mod lines;
 mod literal;
 mod port_map;
+mod port_map_line;
+mod repr;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::io;
 
@@ -22,6 +25,7 @@ use crate::source::input::Stream;
 
 pub use lines::MAX_LINE;
 pub use literal::{SyntaxError, SyntaxFault};
+pub use writer::ScriptWriter;
 
 pub(super) use ending::{Begins, skim};
 

@@ -6,6 +6,7 @@ mod damaged;
 mod golden;
 mod inputs;
 mod options;
+mod script;
 mod semantics;
 mod writer;
 

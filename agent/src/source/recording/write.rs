@@ -1,0 +1,136 @@
+//! Writes either format.
+
+use std::io::{self, Write};
+
+use crate::event::{EventKind, MonotonicNs};
+
+use super::{
+    ClockAnchor, CompactWriter, DatapathPorts, Format, Header, Item, RecordedEvent, ScriptWriter,
+};
+
+/// Writes a recording in either format.
+#[derive(Debug)]
+pub enum RecordingWriter<W> {
+    /// The script's.
+    Script(ScriptWriter<W>),
+    /// The compact one.
+    Compact(Box<CompactWriter<W>>),
+}
+
+impl<W: Write> RecordingWriter<W> {
+    /// Begins a recording in this format that comes from there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory to compress with.
+    pub fn new(format: Format, out: W, header: &Header) -> io::Result<Self> {
+        Ok(match format {
+            Format::Script => Self::Script(ScriptWriter::new(out)),
+            Format::Compact => Self::Compact(Box::new(CompactWriter::new(out, header)?)),
+        })
+    }
+
+    /// Adds ports to those known.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports; this holds for the other methods, too. There is no going on then.
+    pub fn ports(&mut self, datapaths: &[DatapathPorts]) -> io::Result<()> {
+        match self {
+            Self::Script(writer) => writer.ports(datapaths),
+            Self::Compact(writer) => writer.ports(datapaths),
+        }
+    }
+
+    /// Adds an event.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompactWriter::event`].
+    pub fn event(&mut self, event: &RecordedEvent<'_>) -> io::Result<()> {
+        match self {
+            Self::Script(writer) => writer.event(event),
+            Self::Compact(writer) => writer.event(event),
+        }
+    }
+
+    /// Says that events were lost at about this place.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn lost(&mut self, kind: EventKind, count: u64) -> io::Result<()> {
+        match self {
+            Self::Script(writer) => {
+                writer.lost(kind, count);
+                Ok(())
+            }
+            Self::Compact(writer) => writer.lost(kind, count),
+        }
+    }
+
+    /// Adds a new measurement of the clocks, where the format has a place for it.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn anchor(&mut self, anchor: ClockAnchor) -> io::Result<()> {
+        match self {
+            Self::Script(_) => Ok(()),
+            Self::Compact(writer) => writer.anchor(anchor),
+        }
+    }
+
+    /// Adds what stands in another recording. An unreadable event counts as nothing; a header too,
+    /// as it comes from the start or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As the method for that item.
+    pub fn item(&mut self, item: Item<'_>) -> io::Result<()> {
+        match item {
+            Item::Header(_) | Item::Unreadable => Ok(()),
+            Item::Ports(datapaths) => self.ports(datapaths),
+            Item::Event(event) => self.event(&event),
+            Item::Lost { kind, count } => self.lost(kind, count),
+            Item::Anchor(anchor) => self.anchor(anchor),
+        }
+    }
+
+    /// Hands what was written to the system; of the compact format, ends the frame.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Script(writer) => writer.flush(),
+            Self::Compact(writer) => writer.flush(),
+        }
+    }
+
+    /// As [`CompactWriter::flush_due`]. The script's format has nothing that waits, but for what
+    /// its output keeps.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn flush_due(&mut self, now: MonotonicNs) -> io::Result<()> {
+        match self {
+            Self::Script(_) => Ok(()),
+            Self::Compact(writer) => writer.flush_due(now),
+        }
+    }
+
+    /// Ends the recording, and gives the output back.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Script(writer) => writer.finish(),
+            Self::Compact(writer) => writer.finish(),
+        }
+    }
+}
