@@ -133,7 +133,12 @@ impl<C: Consumer> Flow<C> {
     }
 
     /// The consumer.
-    pub fn consumer(&mut self) -> &mut C {
+    pub const fn consumer(&self) -> &C {
+        &self.consumer
+    }
+
+    /// The consumer, to be changed.
+    pub const fn consumer_mut(&mut self) -> &mut C {
         &mut self.consumer
     }
 

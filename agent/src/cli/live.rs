@@ -3,14 +3,13 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use upspan::event::EventKind;
+use upspan::event::{EventKind, MonotonicNs};
 use upspan::pipeline::{Consumer, Flow};
 use upspan::ports::Ports;
 use upspan::replay::Stop;
-use upspan::report::EventCounts;
 use upspan::source::live::capture::FromRing;
 use upspan::source::live::record::LiveRecord;
-use upspan::source::live::{CaptureOptions, Live, LiveError, clock};
+use upspan::source::live::{CaptureOptions, Live, LiveError, Taken, clock};
 
 /// How to capture.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,43 +81,47 @@ const FOLLOW: Duration = Duration::from_secs(2);
 /// it gets full, the kernel says so earlier.
 const WAIT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 
-/// Captures into `flow` until it is over; `see` is shown everything as it was captured, and
-/// `tick` is called now and then.
-pub(super) fn capture<C: Consumer>(
+/// Takes what is captured.
+pub(super) trait Handler {
+    /// What was captured, in order.
+    fn take(&mut self, taken: Taken<'_>, ports: &Ports);
+    /// Everything from before `now` was taken. `review` says that it is time for what is not to be
+    /// done often.
+    fn tick(&mut self, now: MonotonicNs, review: bool, ports: &Ports);
+    /// Whether it takes no more.
+    fn is_closed(&self) -> bool;
+}
+
+/// Captures until it is over.
+pub(super) fn capture(
     live: &mut Live,
-    mut flow: Flow<C>,
     until: &Until,
-    mut see: impl FnMut(&FromRing<'_>, &Ports),
-    mut tick: impl FnMut(&mut C, bool),
-) -> Result<(C, EventCounts), LiveError> {
+    handler: &mut impl Handler,
+) -> Result<(), LiveError> {
     let (mut events, mut wait) = (0, WAIT.0);
     let (mut followed, mut reviewed) = (Instant::now(), Instant::now());
     let mut lost = Lost::default();
-    while !until.is_over(events) && !flow.consumer().is_closed() {
+    while !until.is_over(events) && !handler.is_closed() {
         // What happened before this instant is in the ring.
         let now = clock::now();
         let before = events;
-        let room = until.events.map_or(usize::MAX, |most| {
-            usize::try_from(most - events).unwrap_or(usize::MAX)
-        });
-        live.drain(room, |captured, record, ports| {
-            match captured {
-                FromRing::Record(record) => {
-                    events += u64::from(matches!(record, LiveRecord::Event(_)));
-                }
-                FromRing::Lost(kind, count) => lost.add(*kind, *count),
-                FromRing::Gap => {}
+        let most = until
+            .events
+            .map_or(usize::MAX, |most| usize::try_from(most - events).unwrap_or(usize::MAX));
+        live.drain(most, |taken, ports| {
+            match taken {
+                Taken::Record(FromRing::Record(LiveRecord::Event(_)), _) => events += 1,
+                Taken::Record(&FromRing::Lost(kind, count), _) => lost.add(kind, count),
+                Taken::Record(..) | Taken::Ports => {}
             }
-            see(captured, ports);
-            flow.push(record, ports);
+            handler.take(taken, ports);
         })?;
-        flow.settle(now, live.ports());
         let review = reviewed.elapsed() >= REVIEW;
         if review {
             reviewed = Instant::now();
             lost.warn();
         }
-        tick(flow.consumer(), review);
+        handler.tick(now, review, live.ports());
         if followed.elapsed() >= FOLLOW {
             followed = Instant::now();
             live.follow();
@@ -127,7 +130,26 @@ pub(super) fn capture<C: Consumer>(
         live.wait(wait);
     }
     lost.warn();
-    Ok(flow.finish(live.ports()))
+    Ok(())
+}
+
+/// Puts upcalls together for a consumer.
+pub(super) struct Correlating<C>(pub(super) Flow<C>);
+
+impl<C: Consumer> Handler for Correlating<C> {
+    fn take(&mut self, taken: Taken<'_>, ports: &Ports) {
+        if let Taken::Record(_, record) = taken {
+            self.0.push(&record, ports);
+        }
+    }
+
+    fn tick(&mut self, now: MonotonicNs, _: bool, ports: &Ports) {
+        self.0.settle(now, ports);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.consumer().is_closed()
+    }
 }
 
 /// Events lost since the last warning.

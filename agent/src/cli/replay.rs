@@ -139,7 +139,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let stop = Stop::default();
     let feed = {
         let (args, stop) = (args.clone(), stop.clone());
-        move |otlp| feed(&args, tracer, first, Destination { otlp, file, ..Destination::default() }, limits, stop)
+        move |otlp| {
+            feed(
+                &args,
+                tracer,
+                first,
+                Destination { otlp, file, ..Destination::default() },
+                limits,
+                stop,
+            )
+        }
     };
     let export = match &config {
         Some(config) => Some((config, session::envelope()?)),

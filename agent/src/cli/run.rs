@@ -8,14 +8,16 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use upspan::correlate::Config;
+use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::Flow;
+use upspan::ports::Ports;
 use upspan::replay::{Destination, Outlet, OutletTotals, Stop, WhenFull};
 use upspan::report::EventCounts;
-use upspan::source::live::{Live, clock};
+use upspan::source::live::{Live, Taken, clock};
 
 use super::Outcome;
-use super::live::{self, CaptureArgs, Until};
+use super::live::{self, CaptureArgs, Correlating, Handler, Until};
 use super::session::{self, Ended};
 use super::traces::TraceArgs;
 
@@ -110,15 +112,33 @@ fn feed(
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
     outlet.restart(Some(clock::anchor()));
     let until = Until { stop, events: None, time: None };
-    let flow = Flow::new(Config::default(), outlet);
-    let (outlet, events) = live::capture(&mut live, flow, &until, |_, _| {}, |outlet, review| {
+    let mut sending = Sending(Correlating(Flow::new(Config::default(), outlet)));
+    live::capture(&mut live, &until, &mut sending)?;
+    let (outlet, events) = sending.0.0.finish(live.ports());
+    let (totals, failure) = outlet.finish();
+    failure.map_or(Ok((totals, events)), |failure| Err(failure.into()))
+}
+
+/// Sends what was put together.
+struct Sending(Correlating<Outlet>);
+
+impl Handler for Sending {
+    fn take(&mut self, taken: Taken<'_>, ports: &Ports) {
+        self.0.take(taken, ports);
+    }
+
+    fn tick(&mut self, now: MonotonicNs, review: bool, ports: &Ports) {
+        self.0.tick(now, review, ports);
+        let outlet = self.0.0.consumer_mut();
         if review {
             outlet.set_anchor(clock::anchor());
         }
         outlet.tick();
-    })?;
-    let (totals, failure) = outlet.finish();
-    failure.map_or(Ok((totals, events)), |failure| Err(failure.into()))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 fn log_totals(

@@ -53,6 +53,7 @@ mod wire;
 
 use opentelemetry::trace::TraceId;
 
+use self::batch::SpanHead;
 pub use self::batch::{BatchEnd, EncodedSpans, SpanBatch};
 pub use self::clock::TimeAnchor;
 pub use self::envelope::Envelope;
@@ -62,7 +63,6 @@ pub use self::resource::{
     SERVICE_NAME_VARIABLE, host_name,
 };
 pub use self::sampler::{RatioSampler, SAMPLER_ARG_VARIABLE, SAMPLER_VARIABLE, SamplerError};
-use self::batch::SpanHead;
 use self::upcall_spans::UpcallSpans;
 use crate::event::EventKind;
 use crate::ports::Ports;

@@ -31,15 +31,12 @@ fn effective(status: &str) -> Option<u64> {
 }
 
 fn needed(effective: u64) -> Result<(), MissingCapabilities> {
-    let missing: Vec<_> = [
-        (CAP_BPF, "CAP_BPF"),
-        (CAP_PERFMON, "CAP_PERFMON"),
-        (CAP_SYS_ADMIN, "CAP_SYS_ADMIN"),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| effective >> bit & 1 == 0)
-    .map(|(_, name)| name)
-    .collect();
+    let missing: Vec<_> =
+        [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")]
+            .into_iter()
+            .filter(|(bit, _)| effective >> bit & 1 == 0)
+            .map(|(_, name)| name)
+            .collect();
     if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities(missing.join(", "))) }
 }
 

@@ -17,20 +17,21 @@ pub mod usdt;
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapError;
+use tracing::warn;
 use upspan_ebpf::config::{Config, upcalls};
 
 use self::capabilities::MissingCapabilities;
 use self::capture::{Capture, FromRing};
-use self::record::LiveRecord;
 use self::kernel::btf::{self, Btf, BtfError};
 use self::kernel::tracepoint::{self, TracepointError};
 use self::ports::{MonitorError, PortMonitor};
 use self::programs::{Programs, ProgramsError};
+use self::record::LiveRecord;
 use self::targets::{Targets, TargetsError};
-use crate::event::Ordinal;
+use crate::event::{Ordinal, Unusable};
 use crate::ports::Ports;
 use crate::source::Record;
 
@@ -73,13 +74,54 @@ pub enum LiveError {
     Losses(#[from] MapError),
 }
 
+/// What a capture yields.
+#[derive(Clone, Copy, Debug)]
+pub enum Taken<'a> {
+    /// Ports have changed: they are new from here on.
+    Ports,
+    /// As it was captured, and as a record of a source.
+    Record(&'a FromRing<'a>, Record<'a>),
+}
+
+/// Names of ports, as far as the kernel tells them.
+#[derive(Debug)]
+struct Names {
+    monitor: PortMonitor,
+    /// When all of them were last asked for because of an unknown one.
+    asked: Option<Instant>,
+}
+
+impl Names {
+    /// Least time between two questions for all ports.
+    const ASK: Duration = Duration::from_secs(1);
+
+    fn update(&mut self, ports: &mut Ports, take: &mut impl FnMut(Taken<'_>, &Ports)) {
+        match self.monitor.update(ports) {
+            Ok(changes) if changes.announced > 0 || changes.dumps > 0 => take(Taken::Ports, ports),
+            Ok(_) => {}
+            // It goes on with the next update.
+            Err(error) => warn!("cannot follow the ports: {error}"),
+        }
+    }
+
+    /// For a port that is not known: what was announced meanwhile, or else all of them anew, as
+    /// not all changes are announced.
+    fn look_again(&mut self, ports: &mut Ports, take: &mut impl FnMut(Taken<'_>, &Ports)) {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= Self::ASK) {
+            self.asked = Some(Instant::now());
+            self.monitor.request_dump();
+        }
+        self.update(ports, take);
+    }
+}
+
 /// A capture that is under way. It ends when it is dropped, and leaves nothing behind.
 #[expect(missing_debug_implementations, reason = "aya's maps have none")]
 pub struct Live {
     programs: Programs,
     capture: Capture,
     targets: Targets,
-    monitor: PortMonitor,
+    names: Names,
     ports: Ports,
     /// Of the next event.
     ordinal: u64,
@@ -111,7 +153,8 @@ impl Live {
         targets.start(&mut programs)?;
         // Last, so that no upcall is seen in the kernel whose other events are not.
         programs.attach_kernel()?;
-        Ok(Self { programs, capture, targets, monitor, ports, ordinal: 0 })
+        let names = Names { monitor, asked: None };
+        Ok(Self { programs, capture, targets, names, ports, ordinal: 0 })
     }
 
     /// The ports as they are known now.
@@ -120,30 +163,36 @@ impl Live {
         &self.ports
     }
 
-    /// Takes what is in the ring buffer, `most` records at most: as it was captured, and as a
-    /// record of a source.
+    /// Brings the ports up to date, and takes what is in the ring buffer: `most` records at most.
     ///
     /// # Errors
     ///
-    /// The kernel does not say what was lost, or which ports there are.
+    /// The kernel does not say what was lost.
     pub fn drain(
         &mut self,
         most: usize,
-        mut take: impl FnMut(&FromRing<'_>, &Record<'_>, &Ports),
+        mut take: impl FnMut(Taken<'_>, &Ports),
     ) -> Result<(), LiveError> {
-        self.monitor.update(&mut self.ports)?;
-        let Self { capture, ports, ordinal, .. } = self;
-        capture.drain(most, |captured| {
-            let record = match &captured {
+        self.names.update(&mut self.ports, &mut take);
+        let Self { capture, ports, names, ordinal, .. } = self;
+        capture.drain(most, |from_ring| {
+            let record = match &from_ring {
                 FromRing::Record(record) => {
                     let at = Ordinal(*ordinal);
                     *ordinal += u64::from(matches!(record, LiveRecord::Event(_)));
-                    record.record(at, ports)
+                    match record.record(at, ports) {
+                        // The port may be newer than the last look.
+                        Record::Unusable { reason: Unusable::UnknownPort, .. } => {
+                            names.look_again(ports, &mut take);
+                            record.record(at, ports)
+                        }
+                        record => record,
+                    }
                 }
                 FromRing::Gap => Record::Unreadable,
                 &FromRing::Lost(kind, count) => Record::Lost { kind, count },
             };
-            take(&captured, &record, ports);
+            take(Taken::Record(&from_ring, record), ports);
         })?;
         Ok(())
     }

@@ -4,9 +4,7 @@
 use std::num::NonZeroU32;
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{
-    UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope,
-};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
 use aya::programs::{KProbe, Program, ProgramError, TracePoint, UProbe};
 use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
 use upspan_ebpf::argument::{MAX_PLACES, Place};
@@ -88,9 +86,7 @@ impl Programs {
             .map_max_entries("EVENTS", ring_bytes)
             .load(OBJECT)?;
         for kind in ProbeKind::ALL {
-            program::<UProbe>(&mut ebpf, name(kind))?
-                .load()
-                .map_err(EbpfError::ProgramError)?;
+            program::<UProbe>(&mut ebpf, name(kind))?.load().map_err(EbpfError::ProgramError)?;
         }
         program::<TracePoint>(&mut ebpf, "dp_upcall")?.load().map_err(EbpfError::ProgramError)?;
         for name in ["dp_upcall_return", "ovs_pkt_exec"] {
