@@ -10,6 +10,8 @@ fn upspan_with(args: &[&str]) -> Run {
 fn help() {
     for (name, args) in [
         ("help", &["--help"][..]),
+        #[cfg(target_os = "linux")]
+        ("help_run", &["run", "--help"]),
         ("help_replay", &["replay", "--help"]),
         ("help_report", &["report", "--help"]),
         ("help_demo", &["demo", "--help"]),
