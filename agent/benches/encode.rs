@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use upspan::event::{
-    Comm, Cpu, EventHead, FlowKeyBytes, InPort, MonotonicNs, Ordinal, Packet, Tid,
+    Comm, Cpu, EventHead, FlowKeyBytes, InPort, MonotonicNs, Ordinal, Packet, Tid, UpcallType,
 };
 use upspan::ports::{DatapathId, PortNo, Ports};
 use upspan::trace::{Envelope, IdGenerator, Resource, SpanBatch, TimeAnchor, Tracer, TracerConfig};
@@ -41,6 +41,7 @@ fn head(ts: u64, cpu: u32, tid: u32, comm: &[u8]) -> EventHead {
 fn upcall<'a>(datapath: DatapathId, packet: &'a [u8], key: &'a [u8]) -> Upcall<'a> {
     let handler = |ts| head(ts, 1, 199, b"handler6");
     Upcall {
+        upcall_type: UpcallType::Miss,
         datapath,
         in_port: InPort::Port(PortNo(2)),
         kernel: Some(KernelSide {

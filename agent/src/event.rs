@@ -226,11 +226,36 @@ impl Event<'_> {
     }
 }
 
+/// Why a packet was sent up: `enum dpif_upcall_type` of Open vSwitch's lib/dpif.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpcallType {
+    /// No flow matched it. vswitchd puts one, and sends the packet back.
+    #[default]
+    Miss,
+    /// A flow has the action `userspace`: sFlow, IPFIX, the controller, or a flow that vswitchd
+    /// handles itself (slow path). No flow is put, and seldom is the packet sent back.
+    Action,
+}
+
+impl UpcallType {
+    /// The name used in JSON and attributes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Action => "action",
+        }
+    }
+}
+
 /// What the kinds of events carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventBody<'a> {
     /// See [`EventKind::DpUpcall`].
     DpUpcall {
+        /// Why the packet is sent up.
+        upcall_type: UpcallType,
         /// Datapath of the port.
         datapath: DatapathId,
         /// Port that the packet came in by.
@@ -245,6 +270,8 @@ pub enum EventBody<'a> {
     },
     /// See [`EventKind::RecvUpcall`].
     RecvUpcall {
+        /// Why the packet was sent up.
+        upcall_type: UpcallType,
         /// Datapath that vswitchd reads from.
         datapath: DatapathId,
         /// Port by the flow key.
@@ -276,8 +303,8 @@ pub enum Unusable {
     NoPacket,
     /// A `recv_upcall` without flow key.
     NoKey,
-    /// An upcall of another type than a flow-table miss.
-    NotAMiss,
+    /// A `recv_upcall` of a type that Open vSwitch does not have.
+    UnknownType,
 }
 
 impl Unusable {
@@ -288,7 +315,7 @@ impl Unusable {
             Self::UnknownPort => "unknown_port",
             Self::NoPacket => "no_packet",
             Self::NoKey => "no_key",
-            Self::NotAMiss => "not_a_miss",
+            Self::UnknownType => "unknown_type",
         }
     }
 }

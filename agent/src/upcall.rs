@@ -5,13 +5,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Packet};
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Packet, UpcallType};
 use crate::ports::{DatapathId, PortNo};
 
 /// One upcall. It exists because a handler thread read it (`recv_upcall`); everything else may be
 /// missing, and [`Upcall::missing`] says so.
 #[derive(Clone, Debug)]
 pub struct Upcall<'a> {
+    /// Why the packet was sent up.
+    pub upcall_type: UpcallType,
     /// Datapath that the upcall came from.
     pub datapath: DatapathId,
     /// Port by the flow key.
@@ -104,6 +106,8 @@ pub struct KernelSide {
 /// returned an error, as where the handler thread's socket is full.
 #[derive(Clone, Debug)]
 pub struct FailedUpcall<'a> {
+    /// Why the packet was to be sent up.
+    pub upcall_type: UpcallType,
     /// Datapath that the upcall came from.
     pub datapath: DatapathId,
     /// Port that the packet came in by.
@@ -195,7 +199,7 @@ impl MissingReason {
 ///
 /// A flow put is missing only when it is known that there was one: an upcall whose flow is already
 /// installed, or must not be, has none. An upcall without execute is complete too when it is known
-/// that its packet was dropped: a put was seen for it.
+/// that its packet was dropped: a put was seen for it. One of type action needs neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing([Option<MissingReason>; EventKind::ALL.len()]);
 

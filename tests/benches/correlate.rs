@@ -92,15 +92,19 @@ fn owned(event: Event<'_>) -> Event<'static> {
     let keep = |bytes: &[u8]| -> &'static [u8] { bytes.to_vec().leak() };
     let kept = |packet: Packet<'_>| Packet { len: packet.len, bytes: keep(packet.bytes) };
     let body = match event.body {
-        EventBody::DpUpcall { datapath, port, packet, linear_len } => {
-            EventBody::DpUpcall { datapath, port, packet: kept(packet), linear_len }
+        EventBody::DpUpcall { upcall_type, datapath, port, packet, linear_len } => {
+            let packet = kept(packet);
+            EventBody::DpUpcall { upcall_type, datapath, port, packet, linear_len }
         }
-        EventBody::RecvUpcall { datapath, in_port, packet, key } => EventBody::RecvUpcall {
-            datapath,
-            in_port,
-            packet: kept(packet),
-            key: FlowKeyBytes { len: key.len, bytes: keep(key.bytes) },
-        },
+        EventBody::RecvUpcall { upcall_type, datapath, in_port, packet, key } => {
+            EventBody::RecvUpcall {
+                upcall_type,
+                datapath,
+                in_port,
+                packet: kept(packet),
+                key: FlowKeyBytes { len: key.len, bytes: keep(key.bytes) },
+            }
+        }
         EventBody::FlowExecute { packet } => EventBody::FlowExecute { packet: kept(packet) },
         EventBody::FlowPut => EventBody::FlowPut,
         EventBody::PacketExecute => EventBody::PacketExecute,

@@ -9,7 +9,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 use upspan::event::{
     Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal,
-    Packet, Tid,
+    Packet, Tid, UpcallType,
 };
 use upspan::ports::{DatapathId, PortNo};
 
@@ -63,11 +63,14 @@ impl Generated {
     pub fn event(&self, datapath: DatapathId) -> Event<'_> {
         let packet = Packet { len: PACKET_LEN as u32, bytes: &self.packet };
         let key = FlowKeyBytes { len: KEY_LEN, bytes: KEY };
-        let port = self.port;
+        let (port, upcall_type) = (self.port, UpcallType::Miss);
         let body = match self.kind {
-            EventKind::DpUpcall => EventBody::DpUpcall { datapath, port, packet, linear_len: 0 },
+            EventKind::DpUpcall => {
+                EventBody::DpUpcall { upcall_type, datapath, port, packet, linear_len: 0 }
+            }
             EventKind::RecvUpcall => {
-                EventBody::RecvUpcall { datapath, in_port: InPort::Port(port), packet, key }
+                let in_port = InPort::Port(port);
+                EventBody::RecvUpcall { upcall_type, datapath, in_port, packet, key }
             }
             EventKind::OpFlowPut => EventBody::FlowPut,
             EventKind::OpFlowExecute => EventBody::FlowExecute { packet },

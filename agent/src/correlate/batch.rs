@@ -6,7 +6,10 @@
 //! `handle_upcalls` in ofproto/ofproto-dpif-upcall.c; `dpif_netlink_operate_chunks` in
 //! lib/dpif-netlink.c of Open vSwitch).
 
-use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Ordinal, Packet};
+use std::ops::Range;
+
+use super::waiting::Origin;
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Ordinal, Packet, UpcallType};
 use crate::ports::DatapathId;
 use crate::upcall::{
     BatchPlace, KernelSide, Missing, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
@@ -23,6 +26,7 @@ const MAX_OPERATIONS: usize = 4 * UPCALL_MAX_BATCH;
 struct Member {
     recv: EventHead,
     datapath: DatapathId,
+    upcall_type: UpcallType,
     in_port: Option<InPort>,
     packet_len: u32,
     packet: Vec<u8>,
@@ -176,7 +180,7 @@ impl Batch {
     pub(super) fn recv(
         &mut self,
         head: EventHead,
-        datapath: DatapathId,
+        origin: Origin,
         in_port: InPort,
         packet: &Packet<'_>,
         key: &FlowKeyBytes<'_>,
@@ -189,7 +193,8 @@ impl Batch {
         let member = &mut self.members[self.len];
         self.len += 1;
         member.recv = head;
-        member.datapath = datapath;
+        member.datapath = origin.datapath;
+        member.upcall_type = origin.upcall_type;
         member.in_port = Some(in_port);
         member.packet_len = packet.len;
         member.packet.clear();
@@ -224,8 +229,12 @@ impl Batch {
     ) {
         self.operation(head, sink);
         self.last_execute = head;
-        let own_put = self.puts.pop();
         let found = self.find_member(packet, lossy);
+        // Flows are put for misses only: before an action's execute, it is another member's.
+        let own_put = match found {
+            Ok(place) if !self.members[place].is_miss() => None,
+            Ok(_) | Err(_) => self.puts.pop(),
+        };
         let place = match found {
             Ok(place) => {
                 self.assign_puts(place, sink);
@@ -268,7 +277,8 @@ impl Batch {
         self.packet_executes.push(head);
     }
 
-    /// The member whose packet this is: the first one that operations have not gone past.
+    /// The member whose packet this is: the first one that operations have not gone past. After a
+    /// put, a miss is the likelier one.
     fn find_member(&self, packet: &Packet<'_>, lossy: bool) -> Result<usize, UnmatchedReason> {
         let is_it = |member: &Member| {
             member.packet_len == packet.len && {
@@ -277,7 +287,10 @@ impl Batch {
             }
         };
         let rest = &self.members[self.cursor..self.len];
-        let place = rest.iter().position(is_it).ok_or(UnmatchedReason::NoUpcall)?;
+        let is_likely = |member: &Member| member.is_miss() && is_it(member);
+        let likely = rest.iter().position(is_likely).filter(|_| !self.puts.is_empty());
+        let place =
+            likely.or_else(|| rest.iter().position(is_it)).ok_or(UnmatchedReason::NoUpcall)?;
         // With skipped members that look the same, it may be a later one's whose own was lost.
         if lossy && place > 0 && rest[place + 1..].iter().any(is_it) {
             return Err(UnmatchedReason::Ambiguous);
@@ -297,15 +310,27 @@ impl Batch {
     /// between the last execute and that one, which have no execute: their flows drop packets.
     fn assign_puts(&mut self, place: usize, sink: &mut impl Sink) {
         let between = self.cursor..place;
-        if !between.is_empty() {
+        let misses = self.misses(between.clone());
+        if misses > 0 {
             self.add_doubt(Doubt::Unusual);
         }
-        if self.puts.len() == between.len() {
-            for (member, put) in self.members[between].iter_mut().zip(self.puts.drain(..)) {
-                member.flow_put = Some(put);
-            }
+        if self.puts.len() == misses {
+            self.give_puts(between);
         } else {
             self.give_up_puts(UnmatchedReason::Ambiguous, sink);
+        }
+    }
+
+    /// How many of these members must have operations.
+    fn misses(&self, members: Range<usize>) -> usize {
+        self.members[members].iter().filter(|member| member.is_miss()).count()
+    }
+
+    /// Gives the puts to these members in turn.
+    fn give_puts(&mut self, members: Range<usize>) {
+        let misses = self.members[members].iter_mut().filter(|member| member.is_miss());
+        for (member, put) in misses.zip(self.puts.drain(..)) {
+            member.flow_put = Some(put);
         }
     }
 
@@ -387,9 +412,9 @@ impl Batch {
     /// What is to be expected yet.
     pub(super) fn remaining(&self) -> Remaining {
         let open = self.executes.len() > self.packet_executes.len();
-        match (open, self.len - self.cursor, self.puts.len()) {
+        match (open, self.misses(self.cursor..self.len), self.puts.len()) {
             (false, 0, 0) => Remaining::Nothing,
-            (false, members, puts) if members == puts => Remaining::PerhapsExecutes,
+            (false, misses, puts) if misses == puts => Remaining::PerhapsExecutes,
             _ => Remaining::Operations,
         }
     }
@@ -401,20 +426,18 @@ impl Batch {
         }
         self.close_chunk(close, sink);
         let rest = self.cursor..self.len;
+        let misses = self.misses(rest.clone());
         // A member without any operation at the end of a capture may have had some after it.
-        if self.puts.len() == rest.len() || (close == Close::Ended && self.puts.len() <= rest.len())
-        {
-            for (member, put) in self.members[rest.clone()].iter_mut().zip(self.puts.drain(..)) {
-                member.flow_put = Some(put);
-            }
+        if self.puts.len() == misses || (close == Close::Ended && self.puts.len() <= misses) {
+            self.give_puts(rest);
         } else {
-            let reason = match rest.is_empty() {
-                true => UnmatchedReason::NoUpcall,
-                false => UnmatchedReason::Ambiguous,
+            let reason = match misses {
+                0 => UnmatchedReason::NoUpcall,
+                _ => UnmatchedReason::Ambiguous,
             };
             self.give_up_puts(reason, sink);
         }
-        if !rest.is_empty() {
+        if misses > 0 {
             self.add_doubt(Doubt::Unusual);
         }
         self.close = Some(close);
@@ -429,6 +452,7 @@ impl Batch {
             let member = &mut self.members[place];
             member.give_up_operations(trust, sink);
             let upcall = Upcall {
+                upcall_type: member.upcall_type,
                 datapath: member.datapath,
                 in_port: member.in_port.unwrap_or(InPort::Any),
                 kernel: match member.kernel {
@@ -454,6 +478,10 @@ impl Batch {
 }
 
 impl Member {
+    fn is_miss(&self) -> bool {
+        self.upcall_type == UpcallType::Miss
+    }
+
     fn give_up_operations(&mut self, trust: Trust, sink: &mut impl Sink) {
         let by_order = matches!(trust, Trust::Packets | Trust::Nothing);
         let by_packet = trust == Trust::Nothing;
@@ -469,7 +497,7 @@ impl Member {
                 self.missing.set(kind, MissingReason::Ambiguous);
             }
         }
-        if by_order {
+        if by_order && self.is_miss() {
             // Whether there was a put at all cannot be told any more.
             self.missing.set(EventKind::OpFlowPut, MissingReason::Ambiguous);
         }
@@ -492,7 +520,8 @@ impl Member {
             if self.packet_execute.is_none() && unexplained(EventKind::OvsPktExec) {
                 missing.set(EventKind::OvsPktExec, absent);
             }
-        } else if self.flow_put.is_none() && unexplained(EventKind::OpFlowExecute) {
+        } else if self.is_miss() && self.flow_put.is_none() && unexplained(EventKind::OpFlowExecute)
+        {
             missing.set(EventKind::OpFlowExecute, absent);
         }
         missing

@@ -26,7 +26,7 @@ use crate::event::{Event, EventBody, EventHead, EventKind, MonotonicNs, Ordinal,
 use crate::upcall::{FailedUpcall, Sink, Unmatched, UnmatchedReason};
 use batch::{Batch, Close, Doubt, KernelJoin, Remaining, Trust};
 use evidence::Evidence;
-use waiting::{Expired, Found, WaitingUpcalls};
+use waiting::{Expired, Found, Origin, WaitingUpcalls};
 
 /// Bounds and modes of a [`Correlator`].
 #[derive(Clone, Copy, Debug)]
@@ -133,14 +133,15 @@ impl Correlator {
         let head = event.head;
         self.position = head.ordinal;
         match event.body {
-            EventBody::DpUpcall { datapath, port, packet, .. } => {
+            EventBody::DpUpcall { upcall_type, datapath, port, packet, .. } => {
                 while let Some(Expired { head, .. }) = self.waiting.pop_excess() {
                     let (kind, reason) = (EventKind::DpUpcall, UnmatchedReason::Evicted);
                     sink.unmatched(&Unmatched { kind, head, reason });
                 }
-                self.waiting.insert(head, datapath, port, &packet);
+                self.waiting.insert(head, Origin { datapath, upcall_type }, port, &packet);
             }
-            EventBody::RecvUpcall { datapath, in_port, packet, key } => {
+            EventBody::RecvUpcall { upcall_type, datapath, in_port, packet, key } => {
+                let origin = Origin { datapath, upcall_type };
                 let lossy = self.lossy();
                 let recirculated = FlowKey::new(key).recirc_id().is_some_and(|id| id != 0);
                 if recirculated {
@@ -150,7 +151,7 @@ impl Correlator {
                 let kernel = if lossy && recirculated {
                     KernelJoin::Ambiguous
                 } else {
-                    match self.waiting.take(datapath, in_port, &packet, lossy) {
+                    match self.waiting.take(origin, in_port, &packet, lossy) {
                         Found::One(side) => KernelJoin::Joined(side),
                         Found::Several => KernelJoin::Ambiguous,
                         Found::Nothing => KernelJoin::NotSeen,
@@ -162,7 +163,7 @@ impl Correlator {
                     self.release(head.tid, self.config.neighbours, sink);
                 }
                 let current = &mut self.thread(head, sink).current;
-                current.recv(head, datapath, in_port, &packet, &key, kernel);
+                current.recv(head, origin, in_port, &packet, &key, kernel);
                 let evidence = current.take_evidence();
                 self.note(evidence);
             }
@@ -201,9 +202,18 @@ impl Correlator {
         errno: i32,
         sink: &mut impl Sink,
     ) {
-        self.waiting.take_failed(returned.cpu, dp_upcall, |&head, datapath, port, packet| {
+        self.waiting.take_failed(returned.cpu, dp_upcall, |&head, origin, port, packet| {
+            let Origin { datapath, upcall_type } = origin;
             let returned = returned.ts;
-            sink.failed(&FailedUpcall { datapath, port, head, packet, returned, errno });
+            sink.failed(&FailedUpcall {
+                upcall_type,
+                datapath,
+                port,
+                head,
+                packet,
+                returned,
+                errno,
+            });
         });
     }
 

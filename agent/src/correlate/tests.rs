@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{Config, Correlator};
 use crate::event::{
     Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal,
-    Packet, Tid,
+    Packet, Tid, UpcallType,
 };
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{FailedUpcall, Sink, Unmatched, UnmatchedReason, Upcall};
@@ -20,6 +20,7 @@ struct Owned {
     kind: EventKind,
     ts: u64,
     tid: u32,
+    upcall_type: UpcallType,
     datapath: DatapathId,
     comm: &'static str,
     in_port: InPort,
@@ -36,6 +37,7 @@ impl Owned {
             kind,
             ts,
             tid,
+            upcall_type: UpcallType::Miss,
             datapath,
             comm: "handler1",
             in_port,
@@ -57,6 +59,7 @@ impl Owned {
         let key = FlowKeyBytes { len: u32::try_from(self.key.len()).unwrap(), bytes: &self.key };
         let body = match self.kind {
             EventKind::DpUpcall => EventBody::DpUpcall {
+                upcall_type: self.upcall_type,
                 datapath,
                 port: match self.in_port {
                     InPort::Port(port) => port,
@@ -66,7 +69,8 @@ impl Owned {
                 linear_len: 0,
             },
             EventKind::RecvUpcall => {
-                EventBody::RecvUpcall { datapath, in_port: self.in_port, packet, key }
+                let (upcall_type, in_port) = (self.upcall_type, self.in_port);
+                EventBody::RecvUpcall { upcall_type, datapath, in_port, packet, key }
             }
             EventKind::OpFlowPut => EventBody::FlowPut,
             EventKind::OpFlowExecute => EventBody::FlowExecute { packet },
@@ -90,6 +94,7 @@ type Set = BTreeMap<EventKind, u64>;
 struct Collected {
     sets: Vec<Set>,
     gso: Vec<bool>,
+    complete: Vec<bool>,
     unmatched: Vec<(EventKind, u64, UnmatchedReason)>,
 }
 
@@ -97,6 +102,7 @@ impl Sink for Collected {
     fn upcall(&mut self, upcall: &Upcall<'_>) {
         let ordinal = |kind| Some((kind, upcall.event(kind)?.ordinal.0));
         self.sets.push(EventKind::ALL.into_iter().filter_map(ordinal).collect());
+        self.complete.push(upcall.is_complete());
         self.gso.push(upcall.kernel.is_some_and(|kernel| kernel.gso_segment.is_some()));
     }
 

@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 use smallvec::SmallVec;
 
 use super::packet::{ChecksumFields, PUSHED_TAG_LEN, TcpStretch, without_vlan_tag};
-use crate::event::{Cpu, EventHead, InPort, MonotonicNs, Ordinal, Packet};
+use crate::event::{Cpu, EventHead, InPort, MonotonicNs, Ordinal, Packet, UpcallType};
 use crate::ports::{DatapathId, PortNo};
 use crate::upcall::{KernelSide, MatchMethod};
 use index_lens::{IndexLens, index_len};
@@ -32,11 +32,18 @@ const MAX_SPARE_BYTES: usize = 512;
 /// what waits: no second place in memory to be fetched.
 type PacketBytes = SmallVec<[u8; 64]>;
 
+/// What both sides of an upcall know for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) datapath: DatapathId,
+    pub(super) upcall_type: UpcallType,
+}
+
 /// A `dp_upcall` that waits.
 #[derive(Debug)]
 struct Waiting {
     head: EventHead,
-    datapath: DatapathId,
+    origin: Origin,
     port: PortNo,
     packet_len: u32,
     bytes: PacketBytes,
@@ -135,7 +142,7 @@ impl WaitingUpcalls {
     pub(super) fn insert(
         &mut self,
         head: EventHead,
-        datapath: DatapathId,
+        origin: Origin,
         port: PortNo,
         packet: &Packet<'_>,
     ) {
@@ -144,13 +151,13 @@ impl WaitingUpcalls {
         self.bytes += kept;
         let checksums = ChecksumFields::find(packet.bytes);
         let index_len = index_len(packet);
-        let content = self.content(datapath, packet, index_len, &checksums);
+        let content = self.content(origin, packet, index_len, &checksums);
         let gso = TcpStretch::of(packet.bytes, packet.len, &self.seed)
             .filter(|stretch| stretch.payload > super_packets::MIN_PAYLOAD);
         let key = Key { content, by_port: self.with_port(content, port) };
         let slot = self.slots.fill(|mut bytes| Waiting {
             head,
-            datapath,
+            origin,
             port,
             packet_len: packet.len,
             bytes: {
@@ -187,7 +194,7 @@ impl WaitingUpcalls {
     /// have been is not joined to any.
     pub(super) fn take(
         &mut self,
-        datapath: DatapathId,
+        origin: Origin,
         in_port: InPort,
         packet: &Packet<'_>,
         unique_only: bool,
@@ -195,7 +202,7 @@ impl WaitingUpcalls {
         if self.len() == 0 {
             return Found::Nothing;
         }
-        let found = self.take_whole(datapath, in_port, packet, false, unique_only);
+        let found = self.take_whole(origin, in_port, packet, false, unique_only);
         if found != Found::Nothing {
             return found;
         }
@@ -204,11 +211,11 @@ impl WaitingUpcalls {
         let untagged_len = packet.len.saturating_sub(PUSHED_TAG_LEN.into());
         if untagged_len > 0 && without_vlan_tag(packet.bytes, &mut untagged) {
             let packet = Packet { len: untagged_len, bytes: &untagged };
-            found = self.take_whole(datapath, in_port, &packet, true, unique_only);
+            found = self.take_whole(origin, in_port, &packet, true, unique_only);
         }
         self.untagged = untagged;
         if found == Found::Nothing {
-            found = self.take_segment(datapath, in_port, packet, unique_only);
+            found = self.take_segment(origin, in_port, packet, unique_only);
         }
         found
     }
@@ -216,7 +223,7 @@ impl WaitingUpcalls {
     /// A packet that was delivered whole.
     fn take_whole(
         &mut self,
-        datapath: DatapathId,
+        origin: Origin,
         in_port: InPort,
         packet: &Packet<'_>,
         tag_pushed: bool,
@@ -232,11 +239,10 @@ impl WaitingUpcalls {
             if usize::from(index_len) > packet.bytes.len() {
                 continue;
             }
-            let content = self.content(datapath, packet, index_len, &checksums);
+            let content = self.content(origin, packet, index_len, &checksums);
             for slot in self.with_content(content, in_port).take(MAX_COMPARED) {
                 let waiting = &self.slots[slot];
-                let Some(agreement) = waiting.agreement(datapath, in_port, packet, &checksums)
-                else {
+                let Some(agreement) = waiting.agreement(origin, in_port, packet, &checksums) else {
                     continue;
                 };
                 let compared = waiting.bytes.len().min(packet.bytes.len());
@@ -276,7 +282,7 @@ impl WaitingUpcalls {
     /// one of the connection that holds its stretch of the sequence space.
     fn take_segment(
         &mut self,
-        datapath: DatapathId,
+        origin: Origin,
         in_port: InPort,
         packet: &Packet<'_>,
         unique_only: bool,
@@ -285,7 +291,7 @@ impl WaitingUpcalls {
             return Found::Nothing;
         };
         let may_be = |waiting: &Waiting| {
-            waiting.datapath == datapath
+            waiting.origin == origin
                 && (in_port == InPort::Any || in_port == InPort::Port(waiting.port))
                 && waiting.packet_len > packet.len
         };
@@ -314,7 +320,7 @@ impl WaitingUpcalls {
         &mut self,
         cpu: Cpu,
         ts: MonotonicNs,
-        show: impl FnOnce(&EventHead, DatapathId, PortNo, Packet<'_>),
+        show: impl FnOnce(&EventHead, Origin, PortNo, Packet<'_>),
     ) -> bool {
         let Some(&slot) = self.latest.get(cpu.0 as usize) else { return false };
         let waiting = &self.slots[slot];
@@ -322,7 +328,7 @@ impl WaitingUpcalls {
             return false;
         }
         let packet = Packet { len: waiting.packet_len, bytes: &waiting.bytes };
-        show(&waiting.head, waiting.datapath, waiting.port, packet);
+        show(&waiting.head, waiting.origin, waiting.port, packet);
         self.remove(slot);
         true
     }
@@ -368,13 +374,13 @@ impl WaitingUpcalls {
     /// bytes.
     fn content(
         &self,
-        datapath: DatapathId,
+        origin: Origin,
         packet: &Packet<'_>,
         index_len: u16,
         checksums: &ChecksumFields,
     ) -> u64 {
         let bytes = checksums.hash(&packet.bytes[..usize::from(index_len)], &self.seed);
-        self.seed.hash_one((bytes, datapath, packet.len, index_len))
+        self.seed.hash_one((bytes, origin, packet.len, index_len))
     }
 
     fn with_port(&self, content: u64, port: PortNo) -> u64 {
@@ -451,13 +457,13 @@ impl Waiting {
 
     fn agreement(
         &self,
-        datapath: DatapathId,
+        origin: Origin,
         in_port: InPort,
         packet: &Packet<'_>,
         checksums: &ChecksumFields,
     ) -> Option<Agreement> {
         let same_port = in_port == InPort::Any || in_port == InPort::Port(self.port);
-        if !same_port || self.datapath != datapath || self.packet_len != packet.len {
+        if !same_port || self.origin != origin || self.packet_len != packet.len {
             return None;
         }
         let common = self.bytes.len().min(packet.bytes.len());

@@ -45,7 +45,7 @@ impl fmt::Display for EventLine<'_> {
         )?;
         let name = |datapath| plain(self.ports.datapath_name(datapath).into());
         match self.event.body {
-            EventBody::DpUpcall { datapath, port, packet, linear_len } => {
+            EventBody::DpUpcall { datapath, port, packet, linear_len, .. } => {
                 write!(f, ": {:<17} {:4} {:4} {linear_len:4}", name(datapath), port.0, packet.len)
             }
             EventBody::RecvUpcall { datapath, in_port, packet, .. } => {
@@ -81,7 +81,7 @@ pub(super) fn seconds(ts: MonotonicNs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Comm, Cpu, EventHead, FlowKeyBytes, Ordinal, Packet, Tid};
+    use crate::event::{Comm, Cpu, EventHead, FlowKeyBytes, Ordinal, Packet, Tid, UpcallType};
     use crate::ports::PortNo;
 
     #[test]
@@ -90,14 +90,22 @@ mod tests {
         let datapath = ports.datapath(b"ovs-system").expect("there is room");
         let packet = Packet { len: 1514, bytes: &[0; 64] };
         let bodies = [
-            EventBody::DpUpcall { datapath, port: PortNo(2), packet, linear_len: 66 },
+            EventBody::DpUpcall {
+                upcall_type: UpcallType::Miss,
+                datapath,
+                port: PortNo(2),
+                packet,
+                linear_len: 66,
+            },
             EventBody::RecvUpcall {
+                upcall_type: UpcallType::Miss,
                 datapath,
                 in_port: InPort::Port(PortNo(2)),
                 packet,
                 key: FlowKeyBytes::default(),
             },
             EventBody::RecvUpcall {
+                upcall_type: UpcallType::Miss,
                 datapath,
                 in_port: InPort::Any,
                 packet,

@@ -1,6 +1,8 @@
 //! Upcalls made by hand, for tests.
 
-use crate::event::{Comm, Cpu, EventHead, FlowKeyBytes, InPort, MonotonicNs, Ordinal, Packet, Tid};
+use crate::event::{
+    Comm, Cpu, EventHead, FlowKeyBytes, InPort, MonotonicNs, Ordinal, Packet, Tid, UpcallType,
+};
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{BatchPlace, KernelSide, MatchMethod, Missing, Upcall};
 
@@ -35,6 +37,7 @@ pub(super) fn upcall(
     let comm = format!("handler{tid}");
     let event = |index: u64, ns| head(ordinal + index, ns, tid, &comm);
     Upcall {
+        upcall_type: UpcallType::Miss,
         datapath,
         in_port: InPort::Port(PortNo(2)),
         kernel: Some(KernelSide {

@@ -45,7 +45,7 @@ fn counts() -> EventCounts {
     for (kind, count) in usable {
         (0..count).for_each(|_| counts.usable(kind));
     }
-    counts.unusable(EventKind::RecvUpcall, Unusable::NotAMiss);
+    counts.unusable(EventKind::RecvUpcall, Unusable::UnknownType);
     counts.filtered(EventKind::OpFlowPut, 1);
     counts.lost(EventKind::OvsPktExec, 1);
     counts.malformed_lines(1);

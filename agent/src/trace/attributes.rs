@@ -9,13 +9,10 @@ use crate::event::{EventHead, FlowKeyBytes, Packet};
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{FailedUpcall, Upcall};
 
-/// The only type of upcall that correlation lets through.
-const MISS: &str = "miss";
-
 /// Attributes of the root span.
 pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
     port(upcall.datapath, upcall.port(), ports, to);
-    to.string(names::UPCALL_TYPE, MISS);
+    to.string(names::UPCALL_TYPE, upcall.upcall_type.name());
     completeness(upcall, to);
     if let Some(overhead) = upcall.overhead_ns() {
         to.int(names::UPCALL_OVERHEAD, overhead);
@@ -31,7 +28,7 @@ pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) 
 /// Attributes of the root span of an upcall that was not delivered.
 pub(super) fn failed(failed: &FailedUpcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
     port(failed.datapath, Some(failed.port), ports, to);
-    to.string(names::UPCALL_TYPE, MISS);
+    to.string(names::UPCALL_TYPE, failed.upcall_type.name());
     to.bool(names::UPCALL_COMPLETE, false);
     to.string(names::ERROR_TYPE, errno::name(failed.errno));
     packet(&failed.packet, to);

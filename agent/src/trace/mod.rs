@@ -4,13 +4,14 @@
 //! [`Envelope`] makes the batch a request:
 //!
 //! ```
-//! use upspan::event::{Comm, EventHead, FlowKeyBytes, InPort, MonotonicNs, Packet};
+//! use upspan::event::{Comm, EventHead, FlowKeyBytes, InPort, MonotonicNs, Packet, UpcallType};
 //! use upspan::ports::Ports;
 //! use upspan::trace::{Envelope, Resource, SpanBatch, Tracer, TracerConfig};
 //! use upspan::upcall::{BatchPlace, Missing, Upcall};
 //!
 //! let mut ports = Ports::default();
 //! let upcall = Upcall {
+//!     upcall_type: UpcallType::Miss,
 //!     datapath: ports.datapath(b"ovs-system").expect("the first datapath"),
 //!     in_port: InPort::Any,
 //!     kernel: None,

@@ -14,6 +14,7 @@ use super::*;
 use crate::enrich::flow_key::FlowKey;
 use crate::event::{
     Comm, Cpu, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal, Packet, Tid,
+    UpcallType,
 };
 use crate::ports::{DatapathId, PortNo};
 use crate::upcall::{BatchPlace, KernelSide, MatchMethod, Missing, MissingReason};
@@ -44,6 +45,7 @@ fn ports() -> (Ports, DatapathId) {
 /// An upcall that has everything; the last of three in its batch.
 fn complete() -> Upcall<'static> {
     Upcall {
+        upcall_type: UpcallType::Miss,
         datapath: ports().1,
         in_port: InPort::Port(PortNo(2)),
         kernel: Some(KernelSide {
@@ -329,6 +331,7 @@ fn any_upcall() -> impl Strategy<Value = Upcall<'static>> {
             let (recv, translated, flow_put, flow_execute, packet_execute) = events;
             let len = |bytes: &[u8]| u32::from(beyond) + bytes.len() as u32;
             Upcall {
+                upcall_type: UpcallType::Action,
                 datapath: ports().1,
                 in_port,
                 kernel,

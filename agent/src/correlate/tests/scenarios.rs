@@ -1,11 +1,14 @@
 //! Known sequences of events, among them the seven that upcall_cost.py tests itself with: they are
-//! written as one word an event, `KIND[THREAD][:PACKET]`.
+//! written as one word an event, `KIND[THREAD][:PACKET]`; that of an upcall of type action ends in
+//! `!`.
 
 use super::*;
 
 /// `dp:1` and the like; packets 1–3 differ in their last byte, as the reference's do.
 fn events(words: &str) -> Vec<Owned> {
     let word = |(n, word): (usize, &str)| {
+        let is_action = word.ends_with('!');
+        let word = word.trim_end_matches('!');
         let (head, packet) = word.split_once(':').unwrap_or((word, ""));
         let digits = head.find(|c: char| c.is_ascii_digit()).unwrap_or(head.len());
         let (name, tid) = head.split_at(digits);
@@ -18,7 +21,10 @@ fn events(words: &str) -> Vec<Owned> {
             other => panic!("no event is called {other}"),
         };
         let tid = tid.parse().unwrap_or(1);
-        let event = Owned::new(kind, u64::try_from(n).unwrap() + 1, tid);
+        let mut event = Owned::new(kind, u64::try_from(n).unwrap() + 1, tid);
+        if is_action {
+            event.upcall_type = UpcallType::Action;
+        }
         match packet.parse::<u8>() {
             Ok(packet) => event.packet(&[1, 2, 3, 4, 4 + packet]),
             Err(_) => event,
@@ -70,6 +76,22 @@ fn single_event_and_batch() {
                  put exec:1 kexec put exec:3 kexec put exec:2 kexec";
     let expected = ["0 1 2 3 4", "5 8 11 12 13", "7 9 14 15 16", "6 10 17 18 19"];
     assert_eq!(upcalls(words), expected);
+}
+
+#[test]
+fn actions_take_their_place_in_the_batch() {
+    let words = "dp:1 dp:2! dp:3! dp:1 recv:1 recv:2! recv:3! recv:1 \
+                 put exec:1 exec:3 put kexec kexec";
+    let expected = ["0 4 8 9 12", "1 5 - - -", "2 6 - 10 13", "3 7 11 - -"];
+    let collected = correlate(Config::default(), &events(words));
+    assert!(collected.complete.iter().all(|&complete| complete));
+    assert_eq!(show(collected), expected);
+}
+
+#[test]
+fn an_action_is_no_miss_of_the_same_packet() {
+    assert_eq!(upcalls("dp:1 dp:1! recv:1! recv:1 put exec:1 kexec"), ["1 2 - - -", "0 3 4 5 6"]);
+    assert_eq!(upcalls("dp:1 recv:1!"), ["- 1 - - -"]);
 }
 
 #[test]

@@ -3,10 +3,16 @@
 use crate::enrich::FlowKey;
 use crate::event::{
     Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal,
-    Packet, Pid, Tid, Unusable,
+    Packet, Pid, Tid, Unusable, UpcallType,
 };
 use crate::ports::{DatapathId, PortNo, Ports};
 use crate::source::Record;
+
+/// `OVS_PACKET_CMD_ACTION` of the kernel's include/uapi/linux/openvswitch.h.
+const OVS_PACKET_CMD_ACTION: u32 = 2;
+/// `DPIF_UC_MISS` and `DPIF_UC_ACTION` of Open vSwitch's lib/dpif.h.
+const DPIF_UC_MISS: u32 = 0;
+const DPIF_UC_ACTION: u32 = 1;
 
 /// One item of a recording, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +138,8 @@ pub struct RecordedEvent<'a> {
     pub pid: Option<Pid>,
     /// Name of that thread.
     pub comm: Comm,
-    /// Of a `recv_upcall`, `enum dpif_upcall_type` (0: miss); of a `dp_upcall`,
-    /// `enum ovs_packet_cmd` (1: miss).
+    /// Of a `recv_upcall`, `enum dpif_upcall_type` (0 miss, 1 action); of a `dp_upcall`,
+    /// `enum ovs_packet_cmd` (1 miss, 2 action).
     pub upcall_type: u32,
     /// Name of the datapath. vswitchd's own, in a `recv_upcall`, has a prefix: `system@`.
     pub datapath: &'a [u8],
@@ -194,14 +200,21 @@ impl<'a> RecordedEvent<'a> {
                     return Err(Unusable::NoPacket);
                 }
                 let (datapath, port) = self.dp_port(ports).ok_or(Unusable::UnknownPort)?;
-                Ok(EventBody::DpUpcall { datapath, port, packet, linear_len: self.linear_len })
+                let upcall_type = match self.upcall_type {
+                    OVS_PACKET_CMD_ACTION => UpcallType::Action,
+                    _ => UpcallType::Miss,
+                };
+                let linear_len = self.linear_len;
+                Ok(EventBody::DpUpcall { upcall_type, datapath, port, packet, linear_len })
             }
             EventKind::RecvUpcall => {
                 let packet = self.packet();
                 let key = FlowKeyBytes { len: self.key.len, bytes: self.key.valid() };
-                if self.upcall_type != 0 {
-                    return Err(Unusable::NotAMiss);
-                }
+                let upcall_type = match self.upcall_type {
+                    DPIF_UC_MISS => UpcallType::Miss,
+                    DPIF_UC_ACTION => UpcallType::Action,
+                    _ => return Err(Unusable::UnknownType),
+                };
                 if packet.len == 0 {
                     return Err(Unusable::NoPacket);
                 }
@@ -213,7 +226,7 @@ impl<'a> RecordedEvent<'a> {
                     Some(in_port) => in_port,
                     None => InPort::Port(local_port(ports, datapath).ok_or(Unusable::UnknownPort)?),
                 };
-                Ok(EventBody::RecvUpcall { datapath, in_port, packet, key })
+                Ok(EventBody::RecvUpcall { upcall_type, datapath, in_port, packet, key })
             }
             EventKind::OpFlowPut => Ok(EventBody::FlowPut),
             EventKind::OpFlowExecute => {
