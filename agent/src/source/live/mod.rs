@@ -31,7 +31,7 @@ use self::ports::{MonitorError, PortMonitor};
 use self::programs::{Programs, ProgramsError};
 use self::record::LiveRecord;
 use self::targets::{Targets, TargetsError};
-use crate::event::{Ordinal, Unusable};
+use crate::event::{MonotonicNs, Ordinal, Unusable};
 use crate::ports::Ports;
 use crate::source::Record;
 
@@ -123,6 +123,8 @@ pub struct Live {
     targets: Targets,
     names: Names,
     ports: Ports,
+    /// When all programs were in place. Of an upcall from before, only a part was seen.
+    since: MonotonicNs,
     /// Of the next event.
     ordinal: u64,
 }
@@ -154,7 +156,7 @@ impl Live {
         // Last, so that no upcall is seen in the kernel whose other events are not.
         programs.attach_kernel()?;
         let names = Names { monitor, asked: None };
-        Ok(Self { programs, capture, targets, names, ports, ordinal: 0 })
+        Ok(Self { programs, capture, targets, names, ports, since: clock::now(), ordinal: 0 })
     }
 
     /// The ports as they are known now.
@@ -174,9 +176,10 @@ impl Live {
         mut take: impl FnMut(Taken<'_>, &Ports),
     ) -> Result<(), LiveError> {
         self.names.update(&mut self.ports, &mut take);
-        let Self { capture, ports, names, ordinal, .. } = self;
+        let Self { capture, ports, names, since, ordinal, .. } = self;
         capture.drain(most, |from_ring| {
             let record = match &from_ring {
+                FromRing::Record(record) if record.ts() < *since => return,
                 FromRing::Record(record) => {
                     let at = Ordinal(*ordinal);
                     *ordinal += u64::from(matches!(record, LiveRecord::Event(_)));

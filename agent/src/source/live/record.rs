@@ -102,6 +102,15 @@ impl<'a> LiveRecord<'a> {
         Some(Self::Event(event))
     }
 
+    /// When it was written.
+    #[must_use]
+    pub const fn ts(&self) -> MonotonicNs {
+        match self {
+            Self::Event(event) => event.ts,
+            Self::Failed { head, .. } => head.ts,
+        }
+    }
+
     /// As a record of a source, with names looked up.
     pub fn record(&self, ordinal: Ordinal, ports: &mut Ports) -> Record<'a> {
         match *self {
