@@ -167,5 +167,30 @@ fn correlate(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, correlate);
+/// What an event costs in a long flood, against a short one: in pairs one after the other, as the
+/// machine's speed varies more than what is to be seen.
+fn growth(_: &mut Criterion) {
+    const PAIRS: usize = 15;
+    const SHORT: usize = 10_000;
+    const LONG: usize = 1_000_000;
+
+    let datapath = Ports::default().datapath(b"ovs-system").expect("the table is empty");
+    let cost = |events, times: usize| {
+        let took: Duration = (0..times).map(|_| correlate_pvp(events, datapath).0).sum();
+        took.as_secs_f64() * 1e9 / (events * times) as f64
+    };
+    let mut pairs: Vec<_> =
+        (0..PAIRS).map(|_| (cost(SHORT, LONG / SHORT), cost(LONG, 1))).collect();
+    pairs.sort_by(|(short, long), (other_short, other_long)| {
+        (long / short).total_cmp(&(other_long / other_short))
+    });
+    let (short, long) = pairs[PAIRS / 2];
+    println!(
+        "correlate/pvp: {long:.1} ns an event at {LONG} events, {short:.1} ns at {SHORT}: \
+         {:.2} times (median of {PAIRS} pairs)",
+        long / short
+    );
+}
+
+criterion_group!(benches, correlate, growth);
 criterion_main!(benches);
