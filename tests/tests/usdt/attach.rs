@@ -221,7 +221,7 @@ fn a_process_that_has_ended_is_called_so() {
     for method in METHODS {
         for result in Loaded::new(method).programs.attach_usdt(&probes) {
             let error = result.expect_err("there is no such process").to_string();
-            assert!(error.ends_with("(the process has ended)"), "{error}");
+            assert!(error.ends_with(": the process has ended"), "{error}");
         }
     }
 }

@@ -64,10 +64,12 @@ impl Loaded {
     }
 
     pub(crate) fn with(method: Method, config: &Config, ring_bytes: u32) -> Self {
-        let programs = Programs::load_for(Some(method), config, ring_bytes);
-        let mut programs = programs.unwrap_or_else(|error| {
+        Self::of(Programs::load_for(Some(method), config, ring_bytes).unwrap_or_else(|error| {
             panic!("these tests take root and a kernel with BPF, 6.6 or later: {error}")
-        });
+        }))
+    }
+
+    pub(crate) fn of(mut programs: Programs) -> Self {
         let capture = Capture::new(&mut programs).expect("the maps are there");
         Self { programs, capture }
     }

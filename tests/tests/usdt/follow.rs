@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use upspan::source::live::targets::{Targets, TargetsError};
 use upspan::source::live::uprobe::Method;
+use upspan::source::live::usdt::process::Procfs;
 
 use super::capture::Loaded;
 use super::found;
@@ -78,4 +79,13 @@ fn what_cannot_be_probed_is_refused_with_advice() {
     let this = NonZeroU32::new(std::process::id());
     let error = Targets::new(this).start(&mut loaded.programs).expect_err("it is a test");
     assert!(error.to_string().contains("not ovs-vswitchd"), "{error}");
+}
+
+#[test]
+fn a_node_without_vswitchd_is_called_so() {
+    let empty = tempfile::tempdir().expect("there is space");
+    let mut loaded = Loaded::new(Method::Multi);
+    let mut targets = Targets::of(Procfs::new(empty.path()), None);
+    let error = targets.start(&mut loaded.programs).expect_err("there is none");
+    insta::assert_snapshot!(error, @"no ovs-vswitchd is running on this node: start it (on Debian: systemctl start openvswitch-switch); in a container, share the host's PID namespace (hostPID: true)");
 }

@@ -9,6 +9,7 @@ mod capture;
 mod faults;
 mod follow;
 mod memory;
+mod rights;
 mod vswitchd;
 
 use std::fs;

@@ -43,8 +43,14 @@ impl Targets {
     /// All vswitchds of the node, or only the one with this process id.
     #[must_use]
     pub fn new(only: Option<NonZeroU32>) -> Self {
+        Self::of(Procfs::default(), only)
+    }
+
+    /// As [`Targets::new`], as a procfs shows them.
+    #[must_use]
+    pub fn of(procfs: Procfs, only: Option<NonZeroU32>) -> Self {
         Self {
-            procfs: Procfs::default(),
+            procfs,
             only: only.map(|pid| Pid(pid.get())),
             attached: HashMap::new(),
             refused: HashSet::new(),

@@ -76,23 +76,23 @@ pub enum AttachError {
         source: io::Error,
     },
     /// It does not take this one.
-    #[error("{source}{}", advice(source))]
+    #[error("{source}{}", advice(*method, source))]
     Refused {
+        /// How it was asked.
+        method: Method,
         /// What the system says.
         source: io::Error,
     },
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match Errno::from_io_error(error) {
-        Some(Errno::SRCH) => " (the process has ended)",
+fn advice(method: Method, error: &io::Error) -> &'static str {
+    match (method, Errno::from_io_error(error)) {
+        (_, Some(Errno::SRCH)) => ": the process has ended",
+        // `perf_uprobe_event_init` of the kernel's kernel/events/core.c.
+        (Method::Perf, Some(Errno::PERM | Errno::ACCESS)) => {
+            "; on a kernel before 6.6, this takes root or the capability CAP_SYS_ADMIN"
+        }
         _ => denied(error),
-    }
-}
-
-impl From<io::Error> for AttachError {
-    fn from(source: io::Error) -> Self {
-        Self::Refused { source }
     }
 }
 
@@ -158,20 +158,23 @@ impl UprobeProgram {
     ///
     /// The kernel refuses one of the places, or the process has ended. Then it is at none of them.
     pub fn attach(&self, path: &Path, sites: &[Site], pid: Pid) -> Result<UprobeLink, AttachError> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)?;
-        let links = match self.method {
-            Method::Multi => vec![sys::attach_multi(self.fd.as_fd(), &path, sites, pid)?],
+        let method = self.method;
+        let refused = |source| AttachError::Refused { method, source };
+        let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| refused(nul.into()))?;
+        let program = self.fd.as_fd();
+        let links: io::Result<_> = match method {
+            Method::Multi => sys::attach_multi(program, &path, sites, pid).map(|link| vec![link]),
             Method::Perf => {
                 let pmu = pmu()?;
                 let attach = |site: &Site| {
                     let event = sys::open_event(pmu, &path, site, pid)?;
                     // The link holds the event.
-                    sys::attach_event(self.fd.as_fd(), event.as_fd(), site.cookie)
+                    sys::attach_event(program, event.as_fd(), site.cookie)
                 };
-                sites.iter().map(attach).collect::<Result<_, _>>()?
+                sites.iter().map(attach).collect()
             }
         };
-        Ok(UprobeLink { _links: links })
+        Ok(UprobeLink { _links: links.map_err(refused)? })
     }
 }
 
