@@ -1,6 +1,15 @@
-//! USDT probes are found in programs that were compiled and run for it.
+//! USDT probes are found in programs that were compiled and run for it, and the BPF programs are
+//! attached to them. That takes root and a kernel with BPF.
 #![cfg(target_os = "linux")]
 
+#[cfg(target_arch = "x86_64")]
+mod arguments;
+mod attach;
+mod capture;
+mod faults;
+mod follow;
+mod memory;
+mod rights;
 mod vswitchd;
 
 use std::fs;

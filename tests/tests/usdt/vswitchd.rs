@@ -1,8 +1,9 @@
 //! Small programs with the name and the probes of vswitchd.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use upspan::source::live::usdt::process::Pid;
@@ -18,12 +19,16 @@ pub(crate) enum Build {
     WithSemaphores,
     /// With no probes.
     WithoutProbes,
+    /// With one probe of the three, whose arguments have all forms.
+    Arguments,
 }
 
 /// A running program. It does not outlive the test.
 pub(crate) struct Running {
     child: Child,
-    dir: TempDir,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    dir: Arc<TempDir>,
 }
 
 impl Running {
@@ -39,22 +44,47 @@ impl Running {
             Build::WithoutProbes => {
                 cc(dir.path(), &["-DWITHOUT_PROBES", "main.c", "-o", "ovs-vswitchd"]);
             }
+            Build::Arguments => cc(dir.path(), &["arguments.c", "-o", "ovs-vswitchd"]),
             Build::SharedLibrary => {
                 cc(dir.path(), &["-shared", "-fPIC", "probes.c", "-o", "libofproto.so"]);
                 let link = ["-L.", "-lofproto", "-Wl,-rpath,$ORIGIN"];
                 cc(dir.path(), &[&["main.c", "-o", "ovs-vswitchd"][..], &link].concat());
             }
         }
+        Self::run(Arc::new(dir))
+    }
+
+    /// Starts the same program once more.
+    pub(crate) fn another(&self) -> Self {
+        Self::run(Arc::clone(&self.dir))
+    }
+
+    fn run(dir: Arc<TempDir>) -> Self {
         let mut child = Command::new(dir.path().join("ovs-vswitchd"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("it was just built");
+        let orders = child.stdin.take().expect("it is piped");
+        let answers = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut running = Self { child, orders, answers, dir };
+        running.expect("ready");
+        running
+    }
+
+    /// Gives it orders, and waits until they are carried out. See tests/usdt/main.c and
+    /// tests/usdt/arguments.c for what they mean.
+    pub(crate) fn order(&mut self, orders: &str) {
+        self.orders.write_all(orders.as_bytes()).expect("it runs");
+        for _ in orders.bytes() {
+            self.expect("done");
+        }
+    }
+
+    fn expect(&mut self, answer: &str) {
         let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says when it is ready");
-        assert_eq!(line, "ready\n");
-        Self { child, dir }
+        self.answers.read_line(&mut line).expect("it answers");
+        assert_eq!(line.trim_end(), answer);
     }
 
     pub(crate) fn pid(&self) -> Pid {

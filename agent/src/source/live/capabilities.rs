@@ -1,43 +1,38 @@
 //! What the process may do.
 
-use std::fs;
+use rustix::thread::{self, CapabilitySet};
 
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-
-/// The process lacks what live capture needs.
+/// The process lacks what the BPF programs need. What else may be missing shows when it is needed:
+/// it depends on the kernel, on who runs vswitchd, and on how tracefs is mounted.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "live capture needs the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, and this process \
-     lacks {0}: run as root (sudo upspan …), or grant them"
+    "this process lacks {0}: run it as root (sudo upspan …), or grant it CAP_BPF, CAP_PERFMON and \
+     CAP_SYS_PTRACE; if it is not root, also CAP_DAC_READ_SEARCH; on kernels before 6.6, also \
+     CAP_SYS_ADMIN"
 )]
 pub struct MissingCapabilities(String);
 
-/// Checks the effective capabilities of this process.
+/// Checks the effective capabilities of this thread.
 ///
 /// # Errors
 ///
 /// Some that are needed are missing. Where they cannot be read, the kernel will tell.
 pub fn check() -> Result<(), MissingCapabilities> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    effective(&status).map_or(Ok(()), needed)
+    thread::capabilities(None).map_or(Ok(()), |sets| needed(sets.effective))
 }
 
-/// The bits of the line `CapEff:`.
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
-}
-
-fn needed(effective: u64) -> Result<(), MissingCapabilities> {
+fn needed(effective: CapabilitySet) -> Result<(), MissingCapabilities> {
+    // It comprises the others (`bpf_capable` and `perfmon_capable` of the kernel).
+    if effective.contains(CapabilitySet::SYS_ADMIN) {
+        return Ok(());
+    }
     let missing: Vec<_> =
-        [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")]
+        [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON")]
             .into_iter()
-            .filter(|(bit, _)| effective >> bit & 1 == 0)
+            .filter(|&(capability, _)| !effective.contains(capability))
             .map(|(_, name)| name)
             .collect();
-    if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities(missing.join(", "))) }
+    if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities(missing.join(" and "))) }
 }
 
 #[cfg(test)]
@@ -46,15 +41,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let effective = effective("Name:\tx\nCapEff:\t0000004000200000\n").expect("it is there");
-        let error = needed(effective).expect_err("CAP_BPF is missing");
-        assert_eq!(error.0, "CAP_BPF");
-        assert!(needed(u64::MAX).is_ok());
-    }
-
-    #[test]
-    fn other_files_say_nothing() {
-        assert_eq!(effective("CapEff: xyz"), None);
-        assert_eq!(effective(""), None);
+        let missing = |effective| needed(effective).expect_err("some are missing").0;
+        assert_eq!(missing(CapabilitySet::PERFMON), "CAP_BPF");
+        assert_eq!(missing(CapabilitySet::SYS_PTRACE), "CAP_BPF and CAP_PERFMON");
+        assert!(needed(CapabilitySet::BPF | CapabilitySet::PERFMON).is_ok());
+        assert!(needed(CapabilitySet::SYS_ADMIN).is_ok());
     }
 }

@@ -9,11 +9,14 @@ pub mod capture;
 pub mod clock;
 pub mod kernel;
 pub mod losses;
+mod place;
 pub mod ports;
 pub mod programs;
 pub mod record;
 pub mod targets;
+pub mod uprobe;
 pub mod usdt;
+pub mod verifier;
 
 use std::num::NonZeroU32;
 use std::path::Path;

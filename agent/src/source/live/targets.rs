@@ -4,11 +4,9 @@ use std::num::NonZeroU32;
 
 use hashbrown::{HashMap, HashSet};
 use tracing::{info, warn};
-use upspan_ebpf::argument::{self as bpf, Place, location};
 
 use super::programs::{Attached, Programs, ProgramsError};
-use super::usdt::argument::{Argument, IndexPart, Location, Size};
-use super::usdt::probes::{self, FindError, Probe, Probes};
+use super::usdt::probes::{self, FindError, ProbeKind, Probes};
 use super::usdt::process::{Pid, ProcessError, ProcessId, Procfs, Vswitchd};
 
 /// Why no vswitchd is probed.
@@ -45,8 +43,14 @@ impl Targets {
     /// All vswitchds of the node, or only the one with this process id.
     #[must_use]
     pub fn new(only: Option<NonZeroU32>) -> Self {
+        Self::of(Procfs::default(), only)
+    }
+
+    /// As [`Targets::new`], as a procfs shows them.
+    #[must_use]
+    pub fn of(procfs: Procfs, only: Option<NonZeroU32>) -> Self {
         Self {
-            procfs: Procfs::default(),
+            procfs,
             only: only.map(|pid| Pid(pid.get())),
             attached: HashMap::new(),
             refused: HashSet::new(),
@@ -112,19 +116,20 @@ impl Targets {
 
     fn attach(&mut self, process: &Vswitchd, programs: &mut Programs) -> Result<(), TargetsError> {
         let probes = probes::find(process)?;
-        let id = process.id();
-        let mut attached = Vec::with_capacity(probes.found.len());
-        for probe in &probes.found {
-            match programs.attach_usdt(probe, &place(probe), id.pid) {
+        let (mut attached, mut refused) = (Vec::new(), Vec::new());
+        for result in programs.attach_usdt(&probes) {
+            match result {
                 Ok(one) => attached.push(one),
-                Err(error) => {
-                    attached.into_iter().for_each(|attached| programs.detach(attached));
-                    return Err(error.into());
-                }
+                Err(error) => refused.push(error),
             }
         }
-        self.attached.insert(id, attached);
-        log(&probes);
+        if attached.is_empty()
+            && let Some(error) = refused.pop()
+        {
+            return Err(error.into());
+        }
+        log(&probes, &attached, &refused);
+        self.attached.insert(process.id(), attached);
         Ok(())
     }
 }
@@ -133,57 +138,20 @@ fn runs(id: ProcessId, processes: &[Vswitchd]) -> bool {
     processes.iter().any(|process| process.id() == id)
 }
 
-fn log(probes: &Probes) {
+fn log(probes: &Probes, attached: &[Attached], refused: &[ProgramsError]) {
     let pid = probes.process.pid.0;
     for fault in &probes.faults {
         warn!(pid, "{fault}");
     }
-    let missing: Vec<_> = probes.missing().map(|kind| kind.to_string()).collect();
+    for error in refused {
+        warn!(pid, "{error}");
+    }
+    let is_attached = |kind: &ProbeKind| attached.iter().any(|attached| attached.kind() == *kind);
+    let missing: Vec<_> =
+        ProbeKind::ALL.iter().filter(|kind| !is_attached(kind)).map(ToString::to_string).collect();
     if !missing.is_empty() {
         warn!(pid, missing = missing.join(","), "probes are missing: upcalls will be incomplete");
     }
-    info!(pid, places = probes.found.len(), "probing ovs-vswitchd");
-}
-
-/// As the BPF programs read it.
-fn place(probe: &Probe) -> Place {
-    let mut place = Place::default();
-    for (to, from) in place.arguments.iter_mut().zip(&probe.arguments) {
-        *to = argument(from);
-    }
-    place
-}
-
-fn argument(from: &Argument) -> bpf::Argument {
-    let mut to = bpf::Argument {
-        size: match from.size {
-            Size::One => 1,
-            Size::Two => 2,
-            Size::Four => 4,
-            Size::Eight => 8,
-        },
-        signed: from.signed.into(),
-        ..bpf::Argument::default()
-    };
-    match from.location {
-        Location::Constant(value) => {
-            (to.location, to.value) = (location::CONSTANT, value);
-        }
-        Location::Register(register) => {
-            (to.location, to.register) = (location::REGISTER, register.offset());
-        }
-        Location::Memory { base, displacement, index } => {
-            (to.location, to.register) = (location::MEMORY, base.offset());
-            to.value = displacement.into();
-            if let Some(index) = index {
-                (to.index, to.shift) = (index.register.offset(), index.scale_log2);
-                to.location = match index.part {
-                    IndexPart::Whole => location::INDEXED,
-                    IndexPart::LowUnsigned => location::INDEXED_LOW_UNSIGNED,
-                    IndexPart::LowSigned => location::INDEXED_LOW_SIGNED,
-                };
-            }
-        }
-    }
-    to
+    let places: usize = attached.iter().map(Attached::places).sum();
+    info!(pid, places, "probing ovs-vswitchd");
 }

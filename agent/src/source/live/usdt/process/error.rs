@@ -66,7 +66,7 @@ pub enum ProcessError {
 pub(super) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            " (this takes root, or the capabilities CAP_SYS_PTRACE and CAP_SYS_ADMIN)"
+            "; this takes root, or the capabilities CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE"
         }
         _ => "",
     }

@@ -1,0 +1,227 @@
+//! The BPF programs run where the probes are, and nowhere else, and leave nothing behind.
+
+use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
+use upspan::source::live::uprobe::Method;
+use upspan::source::live::usdt::probes::{ProbeKind, Probes};
+
+use super::capture::{Event, Loaded, METHODS};
+use super::found;
+use super::memory::{is_probed, semaphore};
+use super::vswitchd::{Build, Running};
+
+fn packet(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|i| (i * 7 + 1) as u8).collect()
+}
+
+fn key(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|i| !(i as u8)).collect()
+}
+
+fn kinds(events: &[Event]) -> Vec<EventKind> {
+    events.iter().map(|event| event.kind).collect()
+}
+
+/// One upcall of the main thread, as the programs see it.
+fn assert_one_upcall(events: &[Event], pid: u32) {
+    assert_eq!(kinds(events), [RecvUpcall, OpFlowPut, OpFlowExecute]);
+    assert!(events.is_sorted_by_key(|event| event.ts));
+    for event in events {
+        assert_eq!((event.pid, event.tid), (pid, pid));
+        assert_eq!(event.comm, "ovs-vswitchd");
+    }
+    let [received, put, executed] = events else { unreachable!("there are three") };
+    assert_eq!(received.datapath, "system@ovs-system");
+    assert_eq!((received.upcall_type, received.packet_len, received.key_len), (0, 60, 100));
+    assert_eq!(received.packet, packet(0, 60));
+    assert_eq!(received.key, key(0, 100));
+    assert!(put.packet.is_empty() && put.key.is_empty());
+    assert_eq!((executed.packet_len, &executed.packet), (60, &packet(0, 60)));
+}
+
+#[test]
+fn the_probes_of_an_upcall_are_captured_both_ways() {
+    for build in [Build::Program, Build::SharedLibrary, Build::WithSemaphores] {
+        let mut running = Running::start(build);
+        let probes = found(&running);
+        for method in METHODS {
+            let mut loaded = Loaded::new(method);
+            let attached = loaded.attach(&probes);
+            assert_eq!(attached.iter().map(|attached| attached.places()).sum::<usize>(), 4);
+            running.order("h");
+            assert_one_upcall(&loaded.events(), running.pid().0);
+        }
+    }
+}
+
+#[test]
+fn a_batch_has_its_upcalls_in_order_and_by_type() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    for method in METHODS {
+        let mut loaded = Loaded::new(method);
+        let _attached = loaded.attach(&probes);
+        running.order("b");
+        let events = loaded.events();
+        assert_eq!(kinds(&events), [RecvUpcall, RecvUpcall, OpFlowPut, OpFlowExecute]);
+        let second = &events[1];
+        assert_eq!((&*second.datapath, second.upcall_type), ("another", 1));
+        // Both are cut to what is captured of them.
+        assert_eq!((second.packet_len, &second.packet), (1500, &packet(1, 256)));
+        assert_eq!((second.key_len, &second.key), (200, &key(1, 200)));
+    }
+}
+
+#[test]
+fn threads_are_followed_and_forks_are_not() {
+    let mut running = Running::start(Build::Program);
+    let pid = running.pid().0;
+    let probes = found(&running);
+    for method in METHODS {
+        let mut loaded = Loaded::new(method);
+        let _attached = loaded.attach(&probes);
+        running.order("t");
+        let events = loaded.events();
+        assert_eq!(kinds(&events), [RecvUpcall, OpFlowPut, OpFlowExecute], "{method}");
+        assert!(events.iter().all(|event| event.pid == pid && event.tid != pid), "{method}");
+        running.order("f");
+        assert_eq!(loaded.events(), [], "{method}");
+        running.order("h");
+        assert_one_upcall(&loaded.events(), pid);
+    }
+}
+
+#[test]
+fn another_process_of_the_same_file_is_left_alone() {
+    let mut running = Running::start(Build::Program);
+    let mut other = running.another();
+    let probes = found(&running);
+    for method in METHODS {
+        let mut loaded = Loaded::new(method);
+        let _attached = loaded.attach(&probes);
+        other.order("h");
+        assert_eq!(loaded.events(), [], "{method}");
+        assert!(!probes.found.iter().any(|probe| is_probed(other.pid(), probe)), "{method}");
+        running.order("h");
+        assert_one_upcall(&loaded.events(), running.pid().0);
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    for build in [Build::Program, Build::SharedLibrary] {
+        let mut running = Running::start(build);
+        let pid = running.pid();
+        let probes = found(&running);
+        let probed = || probes.found.iter().filter(|probe| is_probed(pid, probe)).count();
+        for method in METHODS {
+            assert_eq!(probed(), 0);
+            let mut loaded = Loaded::new(method);
+            let attached = loaded.attach(&probes);
+            assert_eq!(probed(), 4, "{method}");
+            loaded.detach(attached);
+            assert_eq!(probed(), 0, "{method}");
+            running.order("h");
+            assert_eq!(loaded.events(), [], "{method}");
+            // As at the end of the agent: everything is closed, in whichever order.
+            let attached = loaded.attach(&probes);
+            assert_eq!(probed(), 4, "{method}");
+            drop(loaded);
+            drop(attached);
+            assert_eq!(probed(), 0, "{method}");
+        }
+    }
+}
+
+#[test]
+fn semaphores_count_up_while_a_program_is_attached() {
+    const COMPILED: u16 = 0x5d17;
+    let running = Running::start(Build::WithSemaphores);
+    let probes = found(&running);
+    let values = |of: &Running| -> Vec<_> {
+        let value = |kind| {
+            let probe = probes.found.iter().find(|probe| probe.kind == kind);
+            semaphore(of.pid(), probe.expect("there is one")) - COMPILED
+        };
+        ProbeKind::ALL.map(value).to_vec()
+    };
+    let other = running.another();
+    for method in METHODS {
+        assert_eq!(values(&running), [0, 0, 0]);
+        let mut loaded = Loaded::new(method);
+        let attached = loaded.attach(&probes);
+        // recv_upcall is at two places.
+        assert_eq!(values(&running), [2, 1, 1], "{method}");
+        assert_eq!(values(&other), [0, 0, 0], "{method}");
+        loaded.detach(attached);
+        assert_eq!(values(&running), [0, 0, 0], "{method}");
+    }
+}
+
+#[test]
+fn places_are_used_again() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let mut loaded = Loaded::new(Method::Multi);
+    // Four places each time, of 256.
+    for _ in 0..65 {
+        let attached = loaded.attach(&probes);
+        loaded.detach(attached);
+    }
+    let _attached = loaded.attach(&probes);
+    running.order("h");
+    assert_one_upcall(&loaded.events(), running.pid().0);
+}
+
+#[test]
+fn more_places_than_there_is_room_for_are_refused() {
+    let running = Running::start(Build::Program);
+    let probes = found(&running);
+    let mut loaded = Loaded::new(Method::Multi);
+    let mut all: Vec<_> = (0..64).flat_map(|_| loaded.attach(&probes)).collect();
+    let refused = loaded.programs.attach_usdt(&probes);
+    assert!(refused.iter().all(Result::is_err));
+    let error = refused.into_iter().find_map(Result::err).expect("there is one");
+    assert_eq!(
+        error.to_string(),
+        "more than 256 places of USDT probes: name one process with --pid"
+    );
+    loaded.programs.detach(all.remove(0));
+    let results = loaded.programs.attach_usdt(&probes);
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+}
+
+#[test]
+fn a_probe_that_is_refused_takes_no_other_with_it() {
+    let mut running = Running::start(Build::Program);
+    for method in METHODS {
+        let Probes { process, mut found, faults } = found(&running);
+        let put = found.iter_mut().find(|probe| probe.kind == ProbeKind::FlowPut);
+        // Behind the end of the file.
+        put.expect("there is one").offset.0 = 1 << 40;
+        let mut loaded = Loaded::new(method);
+        let results = loaded.programs.attach_usdt(&Probes { process, found, faults });
+        let errors: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        let error = error.to_string();
+        assert!(
+            error.starts_with("cannot attach to the probe dpif_netlink_operate__:op_flow_put of /")
+                && error.contains("Invalid argument"),
+            "{error}"
+        );
+        running.order("h");
+        assert_eq!(kinds(&loaded.events()), [RecvUpcall, OpFlowExecute], "{method}");
+    }
+}
+
+#[test]
+fn a_process_that_has_ended_is_called_so() {
+    let running = Running::start(Build::Program);
+    let probes = found(&running);
+    running.end();
+    for method in METHODS {
+        for result in Loaded::new(method).programs.attach_usdt(&probes) {
+            let error = result.expect_err("there is no such process").to_string();
+            assert!(error.ends_with(": the process has ended"), "{error}");
+        }
+    }
+}

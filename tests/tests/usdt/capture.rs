@@ -1,0 +1,123 @@
+//! The BPF programs, and what they capture.
+
+use upspan::event::EventKind;
+use upspan::source::live::capture::{Capture, FromRing};
+use upspan::source::live::programs::{Attached, Programs};
+use upspan::source::live::record::LiveRecord;
+use upspan::source::live::uprobe::Method;
+use upspan::source::live::usdt::probes::Probes;
+use upspan_ebpf::config::{Config, upcalls};
+
+/// Both ways to attach; kernels before 6.6 have the second only.
+pub(crate) const METHODS: [Method; 2] = [Method::Multi, Method::Perf];
+
+pub(crate) const CONFIG: Config = Config {
+    packet_limit: 256,
+    key_limit: 512,
+    upcalls: upcalls::MISS | upcalls::ACTION,
+    skb_data: 0,
+    wake_at: 1 << 20,
+    tracepoint: upspan_ebpf::config::TracepointFields {
+        dp_name: 0,
+        dev_name: 0,
+        skbaddr: 0,
+        len: 0,
+        data_len: 0,
+        upcall_cmd: 0,
+    },
+    datapath: [0; 16],
+    port: [0; 16],
+};
+
+/// What the ring buffer had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Event(Event),
+    Gap,
+    Lost(EventKind, u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) kind: EventKind,
+    pub(crate) ts: u64,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) comm: String,
+    pub(crate) upcall_type: u32,
+    pub(crate) datapath: String,
+    pub(crate) packet_len: u32,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) key_len: u32,
+    pub(crate) key: Vec<u8>,
+}
+
+/// The programs in the kernel.
+pub(crate) struct Loaded {
+    pub(crate) programs: Programs,
+    capture: Capture,
+}
+
+impl Loaded {
+    pub(crate) fn new(method: Method) -> Self {
+        Self::with(method, &CONFIG, 1 << 20)
+    }
+
+    pub(crate) fn with(method: Method, config: &Config, ring_bytes: u32) -> Self {
+        Self::of(Programs::load_for(Some(method), config, ring_bytes).unwrap_or_else(|error| {
+            panic!("these tests take root and a kernel with BPF, 6.6 or later: {error}")
+        }))
+    }
+
+    pub(crate) fn of(mut programs: Programs) -> Self {
+        let capture = Capture::new(&mut programs).expect("the maps are there");
+        Self { programs, capture }
+    }
+
+    /// Attaches to all of the probes.
+    pub(crate) fn attach(&mut self, probes: &Probes) -> Vec<Attached> {
+        let results = self.programs.attach_usdt(probes).into_iter();
+        results.map(|result| result.unwrap_or_else(|error| panic!("{error}"))).collect()
+    }
+
+    pub(crate) fn detach(&mut self, attached: Vec<Attached>) {
+        attached.into_iter().for_each(|attached| self.programs.detach(attached));
+    }
+
+    /// What has come since the last time.
+    pub(crate) fn seen(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        self.capture
+            .drain(usize::MAX, |from_ring| {
+                seen.push(match from_ring {
+                    FromRing::Gap => Seen::Gap,
+                    FromRing::Lost(kind, count) => Seen::Lost(kind, count),
+                    FromRing::Record(LiveRecord::Event(event)) => Seen::Event(Event {
+                        kind: event.kind,
+                        ts: event.ts.0,
+                        pid: event.pid.expect("live capture knows it").0,
+                        tid: event.tid.0,
+                        comm: event.comm.to_string(),
+                        upcall_type: event.upcall_type,
+                        datapath: String::from_utf8_lossy(event.datapath).into_owned(),
+                        packet_len: event.packet.len,
+                        packet: event.packet.bytes.to_vec(),
+                        key_len: event.key.len,
+                        key: event.key.bytes.to_vec(),
+                    }),
+                    FromRing::Record(failed) => panic!("no kernel is probed: {failed:?}"),
+                });
+            })
+            .expect("the counts can be read");
+        seen
+    }
+
+    /// As [`Loaded::seen`], where nothing may have been lost.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        let event = |seen| match seen {
+            Seen::Event(event) => event,
+            lost => panic!("{lost:?}"),
+        };
+        self.seen().into_iter().map(event).collect()
+    }
+}

@@ -1,0 +1,83 @@
+//! What goes wrong while capturing is counted, and does no harm.
+
+use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
+use upspan::source::live::uprobe::Method;
+use upspan_ebpf::config::{Config, upcalls};
+
+use super::capture::{CONFIG, Event, Loaded, METHODS, Seen};
+use super::found;
+use super::vswitchd::{Build, Running};
+
+/// The first of the events, which is a `recv_upcall`.
+fn received(events: &[Event]) -> &Event {
+    let first = events.first().expect("there is one");
+    assert_eq!(first.kind, RecvUpcall);
+    first
+}
+
+#[test]
+fn absurd_packets_are_bounded() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    for method in METHODS {
+        let mut loaded = Loaded::new(method);
+        let _attached = loaded.attach(&probes);
+        // Empty, absurdly long, and not there; see tests/usdt/main.c.
+        for (order, len, captured) in [("0", 0, 0), ("x", 0xffff_ffff, 256), ("u", 60, 0)] {
+            running.order(order);
+            let events = loaded.events();
+            let received = received(&events);
+            assert_eq!((received.packet_len, received.packet.len()), (len, captured), "{order}");
+            assert_eq!((received.key_len, received.key.len()), (100, 100), "{order}");
+            let executed = events.last().expect("there are three");
+            assert_eq!(executed.kind, OpFlowExecute);
+            assert_eq!((executed.packet_len, executed.packet.len()), (len, captured), "{order}");
+        }
+    }
+}
+
+#[test]
+fn limits_and_types_are_those_of_the_configuration() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let config = Config { packet_limit: 64, key_limit: 2048, upcalls: upcalls::ACTION, ..CONFIG };
+    let mut loaded = Loaded::with(Method::Multi, &config, 1 << 20);
+    let _attached = loaded.attach(&probes);
+    running.order("b");
+    let events = loaded.events();
+    let received = received(&events);
+    assert_eq!((received.upcall_type, received.packet.len(), received.key.len()), (1, 64, 200));
+    assert_eq!(events.iter().filter(|event| event.kind == RecvUpcall).count(), 1);
+}
+
+#[test]
+fn what_a_full_ring_loses_is_counted_and_located() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    for method in METHODS {
+        // A page; the thousand upcalls take some sixty.
+        let mut loaded = Loaded::with(method, &CONFIG, 4096);
+        let _attached = loaded.attach(&probes);
+        running.order("m");
+        let seen = loaded.seen();
+        let captured = |kind: EventKind| {
+            let is_it = |seen: &&Seen| matches!(seen, Seen::Event(event) if event.kind == kind);
+            seen.iter().filter(is_it).count() as u64
+        };
+        for kind in [RecvUpcall, OpFlowPut, OpFlowExecute] {
+            let lost: Vec<_> = seen
+                .iter()
+                .filter_map(|seen| match seen {
+                    &Seen::Lost(of, count) if of == kind => Some(count),
+                    _ => None,
+                })
+                .collect();
+            assert!(captured(kind) > 0, "{method}: {kind:?}");
+            assert_eq!(lost, [1000 - captured(kind)], "{method}: {kind:?}");
+        }
+        // One that comes later says that some are missing before it, if it is on the same CPU.
+        running.order("mhh");
+        let seen = loaded.seen();
+        assert!(seen.contains(&Seen::Gap), "{method}: {seen:?}");
+    }
+}
