@@ -62,6 +62,9 @@ pub enum ProgramsError {
         /// Why not.
         source: aya::maps::MapError,
     },
+    /// The ring buffer cannot be waited for.
+    #[error("cannot wait for the BPF ring buffer: {0}")]
+    Wakeups(#[source] io::Error),
     /// The object that was built in lacks something.
     #[error("the BPF object lacks {0}, so build upspan again")]
     Lacks(&'static str),
