@@ -30,7 +30,7 @@ pub struct Config {
     pub upcalls: u32,
     /// Offset of `data` in the kernel's `struct sk_buff`.
     pub skb_data: u32,
-    /// From so many bytes in the ring on, the agent is woken up.
+    /// The agent is woken up each time that so many more bytes wait in the ring; at least 1.
     pub wake_at: u32,
     /// Where the tracepoint's fields are.
     pub tracepoint: TracepointFields,

@@ -253,17 +253,38 @@ fn output(kind: u32, record: *const u8, len: u64) {
     // SAFETY: the record is initialised that far, but for what earlier ones left between fields.
     let failed = unsafe {
         let waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into());
-        let is_much = waiting >= u64::from(config!(wake_at));
         bpf_ringbuf_output(
             ring,
             record.cast_mut().cast(),
             len,
-            if is_much { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }.into(),
+            if is_milestone(waiting, len) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }.into(),
         )
     };
     if failed != 0 {
         count_lost(kind);
     }
+}
+
+/// Whether a record of `len` bytes takes what waits in the ring past a multiple of
+/// [`Config::wake_at`]. A wake-up may cost more than all the rest, so that it is not for each record
+/// beyond the first; and where two CPUs miss a multiple together, there is a next one.
+#[inline(always)]
+fn is_milestone(waiting: u64, len: u64) -> bool {
+    let wake_at = u64::from(config!(wake_at));
+    waiting % wake_at.max(1) + len + RECORD_HEADER >= wake_at
+}
+
+/// `BPF_RINGBUF_HDR_SZ` of include/uapi/linux/bpf.h.
+const RECORD_HEADER: u64 = 8;
+
+/// Leaves an event out that cannot be made a record of: as if there had been no room for it.
+#[inline(always)]
+pub(crate) fn lose(kind: u32) {
+    if let Some(sequence) = SEQUENCE.get_ptr_mut(0) {
+        // SAFETY: the pointer is to this CPU's element of the map.
+        unsafe { fetch_add(sequence, 1) };
+    }
+    count_lost(kind);
 }
 
 #[inline(always)]

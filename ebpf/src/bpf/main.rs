@@ -1,7 +1,7 @@
 //! The BPF programs: each writes a record of what it saw to the ring buffer.
 //!
-//! Nobody is woken up for a record: the agent looks for itself, unless the ring gets full. A record for which the ring has no
-//! room is counted in [`LOST`], and its number ([`Head::seq`]) is left out.
+//! Nobody is woken up for a record: the agent looks for itself, unless the ring gets full. A record
+//! for which the ring has no room is counted in `LOST`, and its number (`Head::seq`) is left out.
 
 #![no_std]
 #![no_main]
@@ -18,7 +18,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::macros::{kprobe, kretprobe, map, tracepoint, uprobe};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::{ProbeContext, RetProbeContext, TracePointContext};
-use emit::{Draft, config, emit_head};
+use emit::{Draft, config, emit_head, lose};
 use upspan_ebpf::config::upcalls;
 use upspan_ebpf::record::{DpUpcall, FlowExecute, RecvUpcall, UpcallFailed, kind};
 use usdt::Arguments;
@@ -116,16 +116,20 @@ fn dp_upcall_return(ctx: RetProbeContext) -> u32 {
 /// recv_upcall(name, type, packet, packet size, key, key size)
 #[uprobe]
 fn recv_upcall(ctx: ProbeContext) -> u32 {
-    try_recv_upcall(&ctx);
+    if try_recv_upcall(&ctx).is_none() {
+        lose(kind::RECV_UPCALL);
+    }
     0
 }
 
+/// `None` if the arguments cannot be read.
+#[inline(always)]
 fn try_recv_upcall(ctx: &ProbeContext) -> Option<()> {
     let arguments = Arguments::of(ctx)?;
     let upcall_type = arguments.get(1)?;
     let wanted = if upcall_type == DPIF_UC_ACTION { upcalls::ACTION } else { upcalls::MISS };
     if config!(upcalls) & wanted == 0 {
-        return None;
+        return Some(());
     }
     let (packet, packet_len) = (arguments.get(2)?, arguments.get(3)?);
     let (key, key_len) = (arguments.get(4)?, arguments.get(5)?);
@@ -135,11 +139,13 @@ fn try_recv_upcall(ctx: &ProbeContext) -> Option<()> {
         key_len: key_len as u32,
         ..RecvUpcall::default()
     };
-    let mut draft = Draft::new(kind::RECV_UPCALL, body)?;
-    draft.user_name(arguments.get(0)?);
-    draft.user_packet(packet, packet_len);
-    draft.user_key(key, key_len);
-    draft.emit();
+    let name = arguments.get(0)?;
+    if let Some(mut draft) = Draft::new(kind::RECV_UPCALL, body) {
+        draft.user_name(name);
+        draft.user_packet(packet, packet_len);
+        draft.user_key(key, key_len);
+        draft.emit();
+    }
     Some(())
 }
 
@@ -153,17 +159,22 @@ fn op_flow_put(_ctx: ProbeContext) -> u32 {
 /// op_flow_execute(dpif, execute, packet, size, request)
 #[uprobe]
 fn op_flow_execute(ctx: ProbeContext) -> u32 {
-    try_op_flow_execute(&ctx);
+    if try_op_flow_execute(&ctx).is_none() {
+        lose(kind::OP_FLOW_EXECUTE);
+    }
     0
 }
 
+/// `None` if the arguments cannot be read.
+#[inline(always)]
 fn try_op_flow_execute(ctx: &ProbeContext) -> Option<()> {
     let arguments = Arguments::of(ctx)?;
     let (packet, len) = (arguments.get(2)?, arguments.get(3)?);
     let body = FlowExecute { packet_len: len as u32, reserved: 0 };
-    let mut draft = Draft::new(kind::OP_FLOW_EXECUTE, body)?;
-    draft.user_packet(packet, len);
-    draft.emit();
+    if let Some(mut draft) = Draft::new(kind::OP_FLOW_EXECUTE, body) {
+        draft.user_packet(packet, len);
+        draft.emit();
+    }
     Some(())
 }
 

@@ -1,5 +1,7 @@
 //! The BPF programs, and what they capture.
 
+use std::time::Duration;
+
 use upspan::event::EventKind;
 use upspan::source::live::capture::{Capture, FromRing};
 use upspan::source::live::programs::{Attached, Programs};
@@ -82,6 +84,11 @@ impl Loaded {
 
     pub(crate) fn detach(&mut self, attached: Vec<Attached>) {
         attached.into_iter().for_each(|attached| self.programs.detach(attached));
+    }
+
+    /// Whether a program has woken us up since the last time.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.capture.wait(Duration::ZERO)
     }
 
     /// What has come since the last time.

@@ -81,3 +81,21 @@ fn what_a_full_ring_loses_is_counted_and_located() {
         assert!(seen.contains(&Seen::Gap), "{method}: {seen:?}");
     }
 }
+
+#[test]
+fn somebody_is_woken_up_only_when_the_ring_fills() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    // A thousand upcalls take some 450 KiB.
+    let config = Config { wake_at: 1 << 17, ..CONFIG };
+    let mut loaded = Loaded::with(Method::Multi, &config, 1 << 20);
+    let _attached = loaded.attach(&probes);
+    running.order("h");
+    assert!(!loaded.is_woken(), "there is something, but not much");
+    running.order("m");
+    assert!(loaded.is_woken());
+    assert!(!loaded.is_woken(), "once is enough");
+    loaded.events();
+    running.order("h");
+    assert!(!loaded.is_woken(), "there is little again");
+}

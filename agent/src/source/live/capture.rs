@@ -1,10 +1,12 @@
 //! Records out of the ring buffer, in order, with losses where they happened.
 
-use std::os::fd::AsFd;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use aya::maps::{MapData, MapError, RingBuf};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{Timespec, epoll};
 
 use super::losses::Losses;
 use super::programs::{Programs, ProgramsError};
@@ -26,6 +28,9 @@ pub enum FromRing<'a> {
 #[expect(missing_debug_implementations, reason = "aya's maps have none")]
 pub struct Capture {
     ring: RingBuf<MapData>,
+    /// Tells when a program wakes us up. Edge-triggered, as a ring that only has something in it
+    /// is not worth it.
+    wakeups: OwnedFd,
     losses: Losses,
 }
 
@@ -39,7 +44,9 @@ impl Capture {
     ///
     /// Their maps cannot be used.
     pub fn new(programs: &mut Programs) -> Result<Self, ProgramsError> {
-        Ok(Self { ring: programs.take_ring()?, losses: Losses::new(programs.take_lost()?) })
+        let ring = programs.take_ring()?;
+        let wakeups = wakeups(&ring).map_err(ProgramsError::Wakeups)?;
+        Ok(Self { ring, wakeups, losses: Losses::new(programs.take_lost()?) })
     }
 
     /// Takes what is there: `most` records, or some thousand. Returns how many it was.
@@ -77,11 +84,20 @@ impl Capture {
         Ok(most)
     }
 
-    /// Waits until much of the ring is full, or for so long.
-    pub fn wait(&self, most: Duration) {
-        let mut ring = [PollFd::from_borrowed_fd(self.ring.as_fd(), PollFlags::IN)];
+    /// Waits until a program says that much is in the ring, or for so long. Returns whether one did
+    /// since the last time.
+    pub fn wait(&self, most: Duration) -> bool {
+        let mut events = [MaybeUninit::uninit()];
         let timeout = Timespec::try_from(most).ok();
+        let woken = epoll::wait(&self.wakeups, &mut events, timeout.as_ref());
         // Interrupted by a signal, it has waited long enough, too.
-        let _ready = poll(&mut ring, timeout.as_ref());
+        woken.is_ok_and(|(events, _)| !events.is_empty())
     }
+}
+
+fn wakeups(ring: &RingBuf<MapData>) -> io::Result<OwnedFd> {
+    let wakeups = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&wakeups, ring, epoll::EventData::new_u64(0), flags)?;
+    Ok(wakeups)
 }

@@ -210,6 +210,6 @@ impl Live {
 
     /// Waits until much of the ring buffer is full, or for so long.
     pub fn wait(&self, most: Duration) {
-        self.capture.wait(most);
+        let _woken = self.capture.wait(most);
     }
 }

@@ -62,6 +62,9 @@ pub enum ProgramsError {
         /// Why not.
         source: aya::maps::MapError,
     },
+    /// The ring buffer cannot be waited for.
+    #[error("cannot wait for the BPF ring buffer: {0}")]
+    Wakeups(#[source] io::Error),
     /// The object that was built in lacks something.
     #[error("the BPF object lacks {0}, so build upspan again")]
     Lacks(&'static str),
@@ -88,11 +91,26 @@ fn system<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
 }
 
 fn of_load(error: &EbpfError) -> String {
-    system(error).map_or("", denied).to_owned() + &too_old()
+    of_system(error) + &too_old()
 }
 
-fn of_attach(error: &ProgramError) -> &'static str {
-    system(error).map_or("", denied)
+/// What the system said, where the text leaves it out, and what to do about it.
+fn of_system(error: &(dyn Error + 'static)) -> String {
+    let Some(system) = system(error) else { return String::new() };
+    let said = system.to_string();
+    let is_told = error.to_string().contains(&said);
+    format!("{}{}", if is_told { String::new() } else { format!(": {said}") }, denied(system))
+}
+
+fn of_attach(error: &ProgramError) -> String {
+    let is_absent = system(error).is_some_and(|system| system.kind() == io::ErrorKind::NotFound);
+    of_system(error)
+        + if is_absent {
+            "; this takes the module openvswitch (modprobe openvswitch) and a kernel with \
+             CONFIG_KPROBE_EVENTS=y"
+        } else {
+            ""
+        }
 }
 
 /// What is to be said of a kernel that is too old.
@@ -112,4 +130,40 @@ fn is_too_old(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     let version = (numbers.next(), numbers.next());
     version.0.is_some() && version < (Some(5), Some(16))
+}
+
+#[cfg(test)]
+mod tests {
+    use aya::maps::MapError;
+    use aya::programs::KProbeError;
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn the_systems_words_and_advice_are_told_once() {
+        let denied = io::Error::from_raw_os_error(Errno::PERM.raw_os_error());
+        let error = MapError::CreateError { name: "EVENTS".to_owned(), io_error: denied };
+        let error = ProgramsError::from(EbpfError::MapError(error)).to_string();
+        // What follows depends on the kernel that runs the test.
+        insta::assert_snapshot!(
+            error.split("; this is Linux").next().unwrap_or_default(),
+            @"cannot set up the BPF programs: map error: failed to create map `EVENTS`: Operation not permitted (os error 1); this takes root, or the capabilities CAP_BPF and CAP_PERFMON"
+        );
+        let absent = io::Error::from_raw_os_error(Errno::NOENT.raw_os_error());
+        let filename = "/sys/bus/event_source/devices/kprobe/type".into();
+        let source = KProbeError::FileError { filename, io_error: absent }.into();
+        let error = ProgramsError::Attach { to: "the function ovs_packet_cmd_execute", source };
+        insta::assert_snapshot!(error, @"cannot attach to the function ovs_packet_cmd_execute: `/sys/bus/event_source/devices/kprobe/type`: No such file or directory (os error 2); this takes the module openvswitch (modprobe openvswitch) and a kernel with CONFIG_KPROBE_EVENTS=y");
+    }
+
+    #[test]
+    fn kernels_that_lack_something_are_known_by_their_release() {
+        for release in ["4.18.0-553.el8_10.x86_64", "5.10.0-30-amd64", "5.15.0-1", "5.4"] {
+            assert!(is_too_old(release), "{release}");
+        }
+        for release in ["5.16.0", "6.1.0-18-amd64", "6.12.57+deb13-amd64", "10.0", "", "x"] {
+            assert!(!is_too_old(release), "{release}");
+        }
+    }
 }
