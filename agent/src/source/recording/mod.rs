@@ -29,9 +29,13 @@ pub use counts::{Counts, KindCounts, LossCounts};
 pub use error::{Damage, LineFault, MalformedLine, Place, RecordingError, Unit};
 pub use format::Format;
 pub use handlers::HandlerFilter;
-pub use item::{Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent};
+pub use item::{
+    Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent, RecordedFailure,
+};
 pub use script::{MAX_LINE, ScriptWriter, SyntaxError, SyntaxFault};
-pub use write::RecordingWriter;
+pub use write::{RecordingWriter, Unwritten};
+
+use write::FLUSH_AGE;
 
 use ending::Ending;
 use format::UnknownVersion;
@@ -93,6 +97,7 @@ enum Step {
     Ports,
     Anchor,
     Lost(EventKind, u64),
+    Failed,
     End,
 }
 
@@ -196,6 +201,9 @@ impl Recording {
                 Step::Lost(kind, count) => {
                     return Ok(Some((Record::Lost { kind, count }, &self.ports)));
                 }
+                Step::Failed => {
+                    return Ok(Some((self.reader.failure().record(), &self.ports)));
+                }
                 Step::Header | Step::Ports | Step::Anchor => {}
                 Step::End => return Ok(None),
             }
@@ -219,6 +227,7 @@ impl Recording {
             Step::Ports => Item::Ports(self.reader.ports()),
             Step::Anchor => Item::Anchor(self.reader.anchor()),
             Step::Lost(kind, count) => Item::Lost { kind, count },
+            Step::Failed => Item::Failed(self.reader.failure()),
             Step::End => return Ok(None),
         }))
     }
@@ -274,6 +283,7 @@ impl Recording {
             }
             Found::Header => Some(Step::Header),
             Found::Anchor => Some(Step::Anchor),
+            Found::Failed => Some(Step::Failed),
             Found::Unrelated => {
                 self.counts.unrelated += 1;
                 None
@@ -310,7 +320,7 @@ impl Recording {
         for datapath in self.reader.ports() {
             let Some(id) = self.ports.datapath(&datapath.datapath) else { return false };
             for port in &datapath.ports {
-                self.ports.add_port(id, port.number, &port.name);
+                self.ports.set_port(id, port.number, &port.name, port.details());
             }
         }
         self.has_port_map = true;
