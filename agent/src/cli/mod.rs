@@ -1,10 +1,16 @@
 //! The command line: one module per subcommand, and what they share.
 
+mod convert;
 mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live_report;
 mod live_table;
+mod output;
 mod progress;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod record;
 mod recording;
 mod replay;
 mod report;
@@ -42,10 +48,15 @@ enum Command {
     /// Capture the upcalls of this node, and send them as traces to an OTLP backend or a file
     #[cfg(all(feature = "live", target_os = "linux"))]
     Run(Box<run::Args>),
+    /// Write what happens on this node into a recording
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Record(record::Args),
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
     Replay(Box<replay::Args>),
     /// Print statistics of a recording, as upcall_cost.py does and more
-    Report(report::Args),
+    Report(Box<report::Args>),
+    /// Write a recording in another format
+    Convert(convert::Args),
     /// Replay a bundled recording, and show its slowest upcalls
     Demo(demo::Args),
 }
@@ -81,8 +92,11 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match cli.command {
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Run(args) => run::run(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match outcome {

@@ -12,12 +12,12 @@ use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::Flow;
 use upspan::ports::Ports;
-use upspan::replay::{Destination, Outlet, OutletTotals, Stop, WhenFull};
+use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, WhenFull};
 use upspan::report::EventCounts;
 use upspan::source::live::{Live, Taken, clock};
 
 use super::Outcome;
-use super::live::{self, CaptureArgs, Correlating, Handler, Until};
+use super::live::{self, CaptureArgs, Correlating, Handler, Wanted};
 use super::session::{self, Ended};
 use super::traces::TraceArgs;
 
@@ -70,7 +70,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         let (args, stop) = (args.clone(), stop.clone());
         move |otlp| {
             let destination = Destination { otlp, when_full: WhenFull::Drop, file };
-            let outlet = args.traces.outlet(destination, tracer, limits);
+            // The pace of a capture is its own: what stops it must not hold back what it has.
+            let pace = Pace::new(Speed::Max, Stop::default());
+            let filter = args.traces.filter();
+            let outlet = Outlet::new(destination, tracer, filter, limits, pace);
             feed(live, outlet, stop)
         }
     };
@@ -78,7 +81,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         warn!("cannot tell systemd that the agent is ready: {error}");
     }
-    let Ended { fed, export, .. } = Runtime::new()?.block_on(session::run(export, stop, feed))?;
+    let Ended { fed, export, .. } =
+        Runtime::new()?.block_on(session::run(export, stop, session::DRAIN, feed))?;
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let (totals, events) = fed.context("the capture did not end in time")??;
     let sent = export.map(|export| export.totals);
@@ -111,9 +115,9 @@ fn feed(
     stop: Stop,
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
     outlet.restart(Some(clock::anchor()));
-    let until = Until { stop, events: None, time: None };
+    let wanted = Wanted { stop, ..Wanted::default() };
     let mut sending = Sending(Correlating(Flow::new(Config::default(), outlet)));
-    live::capture(&mut live, &until, &mut sending)?;
+    live::capture(&mut live, &wanted, &mut sending)?;
     let (outlet, events) = sending.0.0.finish(live.ports());
     let (totals, failure) = outlet.finish();
     failure.map_or(Ok((totals, events)), |failure| Err(failure.into()))

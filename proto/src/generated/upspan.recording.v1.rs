@@ -3,7 +3,7 @@
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Record {
     /// One of these.
-    #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub body: ::core::option::Option<record::Body>,
 }
 /// Nested message and enum types in `Record`.
@@ -32,6 +32,9 @@ pub mod record {
         /// An upcall that the kernel could not deliver, after the event DP_UPCALL that it began with.
         #[prost(message, tag = "7")]
         UpcallFailed(super::UpcallFailed),
+        /// Here, events are missing.
+        #[prost(message, tag = "8")]
+        Gap(super::Gap),
     }
 }
 /// Where the recording comes from. What is not known is absent or empty; of a converted recording,
@@ -73,8 +76,9 @@ pub struct ClockAnchor {
     #[prost(uint64, tag = "2")]
     pub realtime_unix_ns: u64,
 }
-/// Ports of one datapath, which are added to those known. One with a number that is known, or a
-/// name that is known in the same network namespace, takes its place. A datapath with many ports may come in several records.
+/// Ports of one datapath, which are added to those known. One with a number that is known, or with a
+/// name that is known in the same network namespace, takes its place. A datapath with many ports may
+/// come in several records.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ports {
     /// Name of the datapath, such as "ovs-system".
@@ -199,6 +203,10 @@ pub struct UpcallFailed {
     #[prost(uint32, tag = "6")]
     pub errno: u32,
 }
+/// At this place, events are missing that the recorder lost or could not read. How many of which kind,
+/// the records Lost say, where that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gap {}
 /// Nothing follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct End {

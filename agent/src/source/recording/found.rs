@@ -16,6 +16,7 @@ pub(super) enum Found {
     Losses,
     Anchor,
     Failed,
+    Gap,
     /// Something that the reader does not know, and leaves out.
     Unrelated,
     /// Something that it knows, but cannot read.

@@ -7,6 +7,7 @@ use crate::event::{
 };
 use crate::ports::{DatapathId, IfIndex, NetnsId, PortDetails, PortNo, PortType, Ports};
 use crate::source::Record;
+use crate::trace::TimeAnchor;
 
 /// One item of a recording, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum Item<'a> {
     Anchor(ClockAnchor),
     /// An upcall that the kernel could not deliver. Only the compact format has it.
     Failed(RecordedFailure),
-    /// An event that could not be read.
-    Unreadable,
+    /// Events are missing here: one that could not be read, or some that the recorder lost.
+    Gap,
 }
 
 /// Where a recording comes from. What is not known is empty, `None` or 0.
@@ -56,6 +57,19 @@ pub struct ClockAnchor {
     pub monotonic: MonotonicNs,
     /// `CLOCK_REALTIME`, in nanoseconds since the Unix epoch.
     pub realtime_unix_ns: u64,
+}
+
+impl From<TimeAnchor> for ClockAnchor {
+    fn from(anchor: TimeAnchor) -> Self {
+        let monotonic = anchor.monotonic();
+        Self { monotonic, realtime_unix_ns: anchor.to_unix_ns(monotonic) }
+    }
+}
+
+impl From<ClockAnchor> for TimeAnchor {
+    fn from(anchor: ClockAnchor) -> Self {
+        Self::new(anchor.monotonic, anchor.realtime_unix_ns)
+    }
 }
 
 /// Ports of a datapath.

@@ -11,6 +11,7 @@ mod format;
 mod found;
 mod handlers;
 mod item;
+mod port_changes;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use handlers::HandlerFilter;
 pub use item::{
     Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent, RecordedFailure,
 };
+pub use port_changes::PortChanges;
 pub use script::{MAX_LINE, ScriptWriter, SyntaxError, SyntaxFault};
 pub use write::{RecordingWriter, Unwritten};
 
@@ -92,8 +94,8 @@ enum Step {
     Header,
     /// An event that is wanted.
     Event(Ordinal),
-    /// An event, by its start, that is malformed.
-    Unreadable,
+    /// An event, by its start, that is malformed; or a place where events are missing.
+    Gap,
     Ports,
     Anchor,
     Lost(EventKind, u64),
@@ -197,7 +199,7 @@ impl Recording {
                     self.counts.kinds[event.kind].valid += u64::from(is_usable);
                     return Ok(Some((record, &self.ports)));
                 }
-                Step::Unreadable => return Ok(Some((Record::Unreadable, &self.ports))),
+                Step::Gap => return Ok(Some((Record::Unreadable, &self.ports))),
                 Step::Lost(kind, count) => {
                     return Ok(Some((Record::Lost { kind, count }, &self.ports)));
                 }
@@ -223,7 +225,7 @@ impl Recording {
                 None => return Ok(None),
             },
             Step::Event(_) => Item::Event(self.reader.event()),
-            Step::Unreadable => Item::Unreadable,
+            Step::Gap => Item::Gap,
             Step::Ports => Item::Ports(self.reader.ports()),
             Step::Anchor => Item::Anchor(self.reader.anchor()),
             Step::Lost(kind, count) => Item::Lost { kind, count },
@@ -284,6 +286,7 @@ impl Recording {
             Found::Header => Some(Step::Header),
             Found::Anchor => Some(Step::Anchor),
             Found::Failed => Some(Step::Failed),
+            Found::Gap => Some(Step::Gap),
             Found::Unrelated => {
                 self.counts.unrelated += 1;
                 None
@@ -292,7 +295,7 @@ impl Recording {
                 self.counts.event_lines += u64::from(is_event);
                 self.counts.malformed_events += u64::from(is_event);
                 self.report(fault)?;
-                is_event.then_some(Step::Unreadable)
+                is_event.then_some(Step::Gap)
             }
         })
     }

@@ -97,6 +97,18 @@ impl<W: Write> RecordingWriter<W> {
         }
     }
 
+    /// Says that events are missing at this place, where the format has a place for it.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn gap(&mut self) -> io::Result<()> {
+        match self {
+            Self::Script(_) => Ok(()),
+            Self::Compact(writer) => writer.gap(),
+        }
+    }
+
     /// Adds a new measurement of the clocks, where the format has a place for it.
     ///
     /// # Errors
@@ -121,15 +133,16 @@ impl<W: Write> RecordingWriter<W> {
         }
     }
 
-    /// Adds what stands in another recording. An unreadable event counts as nothing; a header too,
-    /// as it comes from the start or not at all.
+    /// Adds what stands in another recording. A header counts as nothing, as it comes from the
+    /// start or not at all.
     ///
     /// # Errors
     ///
     /// As the method for that item.
     pub fn item(&mut self, item: Item<'_>) -> io::Result<()> {
         match item {
-            Item::Header(_) | Item::Unreadable => Ok(()),
+            Item::Header(_) => Ok(()),
+            Item::Gap => self.gap(),
             Item::Ports(datapaths) => self.ports(datapaths),
             Item::Event(event) => self.event(&event),
             Item::Lost { kind, count } => self.lost(kind, count),

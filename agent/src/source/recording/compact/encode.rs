@@ -168,6 +168,11 @@ pub(super) fn failed(failure: &RecordedFailure) -> Body {
     })
 }
 
+/// The message of a place where events are missing.
+pub(super) const fn gap() -> Body {
+    Body::Gap(proto::Gap {})
+}
+
 /// The message behind the last event.
 pub(super) const fn end(events: u64) -> Body {
     Body::End(proto::End { events })

@@ -144,6 +144,7 @@ impl Reader {
                 self.failure = read_failure(failed)?;
                 Ok(Found::Failed)
             }
+            Some(Body::Gap(proto::Gap {})) => Ok(Found::Gap),
             Some(Body::End(end)) => {
                 self.ended = true;
                 if end.events == self.events {

@@ -138,6 +138,15 @@ impl<W: Write> CompactWriter<W> {
         self.record(encode::failed(failure))
     }
 
+    /// Says that events are missing at this place.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn gap(&mut self) -> io::Result<()> {
+        self.record(encode::gap())
+    }
+
     /// Adds a new measurement of the clocks.
     ///
     /// # Errors

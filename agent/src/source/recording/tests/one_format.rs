@@ -56,13 +56,24 @@ fn a_name_of_ports_in_different_namespaces_means_none_of_them() {
 }
 
 #[test]
+fn a_gap_is_where_it_was() {
+    let mut writer = CompactWriter::new(Vec::new(), &Header::default()).unwrap();
+    writer.gap().unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut recording = Recording::from_reader(Cursor::new(bytes), STRICT).unwrap();
+    assert_eq!(recording.next().unwrap(), Some(Record::Unreadable));
+    assert_eq!(recording.next().unwrap(), None);
+    assert_eq!(recording.counts().malformed_events(), 0);
+}
+
+#[test]
 fn the_script_s_format_leaves_out_what_it_has_no_place_for_and_counts_it() {
     for (format, unwritten, read) in [
-        (Format::Compact, Unwritten::default(), 4),
+        (Format::Compact, Unwritten::default(), 5),
         (Format::Script, Unwritten { failures: 2, anchors: 1 }, 1),
     ] {
         let mut writer = RecordingWriter::new(format, Vec::new(), &Header::default()).unwrap();
-        for item in [Item::Failed(FAILURE), Item::Failed(FAILURE)] {
+        for item in [Item::Gap, Item::Failed(FAILURE), Item::Failed(FAILURE)] {
             writer.item(item).unwrap();
         }
         writer.item(Item::Anchor(ClockAnchor::default())).unwrap();
