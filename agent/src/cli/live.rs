@@ -39,12 +39,12 @@ pub(super) struct CaptureArgs {
     #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
     capture_upcalls: UpcallTypes,
 
-    /// Only upcalls of the datapath with this name
+    /// Only dp_upcalls of the datapath with this name
     #[arg(long, value_name = "NAME")]
     capture_datapath: Option<Name>,
 
-    /// Only dp_upcalls of the port with this name: those of other ports are left out in the kernel,
-    /// and their upcalls have no kernel side
+    /// Only dp_upcalls of the port with this name. Upcalls of other ports are still read, but lack
+    /// the kernel's side
     #[arg(long, value_name = "NAME")]
     capture_port: Option<Name>,
 }
