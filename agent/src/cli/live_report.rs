@@ -22,17 +22,17 @@ use super::session::{self, Ended};
 
 /// How to capture for a report.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Capture")]
 pub(super) struct LiveArgs {
     /// Write what is captured into a recording, too
-    #[arg(short, long, value_name = "FILE", help_heading = "Capture")]
+    #[arg(short, long, value_name = "FILE")]
     write_events: Option<PathBuf>,
 
     #[command(flatten)]
     format: FormatArgs,
 
     /// Capture for so long, such as 10s [default: until Ctrl-C]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration,
-          help_heading = "Capture")]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
 
     #[command(flatten)]

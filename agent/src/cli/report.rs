@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Recording made with upspan record or upcall_cost.py --write-events, also as .gz or .zst; -
     /// reads standard input [default: capture on this node, until Ctrl-C]
     #[cfg(all(feature = "live", target_os = "linux"))]
-    #[arg(value_name = "FILE", conflicts_with_all = ["LiveArgs", "CaptureArgs", "FormatArgs"])]
+    #[arg(value_name = "FILE", conflicts_with_all = ["write_events", "duration", "CaptureArgs", "FormatArgs"])]
     file: Option<Input>,
 
     /// Recording made with upspan record or upcall_cost.py --write-events, also as .gz or .zst; -
@@ -30,6 +30,10 @@ pub(super) struct Args {
     file: Option<Input>,
 
     /// The same, as upcall_cost.py has it
+    #[cfg_attr(
+        all(feature = "live", target_os = "linux"),
+        arg(conflicts_with_all = ["write_events", "duration", "CaptureArgs", "FormatArgs"])
+    )]
     #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
     read_events: Option<Input>,
 
