@@ -58,6 +58,12 @@ impl<T: Serialize> Serialize for PerKind<T> {
 }
 
 impl PerKind<u64> {
+    /// The sum of all counts.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.iter().fold(0, |sum, &count| sum.saturating_add(count))
+    }
+
     /// Whether all counts are 0.
     #[must_use]
     pub fn is_zero(&self) -> bool {

@@ -19,6 +19,8 @@ pub trait Consumer {
     fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports);
     /// See [`Sink::unmatched`].
     fn unmatched(&mut self, unmatched: &Unmatched);
+    /// All that has happened by now was handed on: time to show it. Only of a live source.
+    fn settled(&mut self) {}
     /// Whether it is of no use to go on. Asked now and then.
     fn is_closed(&self) -> bool {
         false
@@ -48,6 +50,11 @@ impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
     fn unmatched(&mut self, unmatched: &Unmatched) {
         self.0.unmatched(unmatched);
         self.1.unmatched(unmatched);
+    }
+
+    fn settled(&mut self) {
+        self.0.settled();
+        self.1.settled();
     }
 
     fn is_closed(&self) -> bool {
@@ -90,6 +97,10 @@ impl<C: Consumer> Consumer for &mut C {
 
     fn unmatched(&mut self, unmatched: &Unmatched) {
         (**self).unmatched(unmatched);
+    }
+
+    fn settled(&mut self) {
+        (**self).settled();
     }
 
     fn is_closed(&self) -> bool {
@@ -168,6 +179,7 @@ impl<C: Consumer> Flow<C> {
     pub fn settle(&mut self, now: MonotonicNs, ports: &Ports) {
         let sink = &mut AtThisTime { consumer: &mut self.consumer, ports };
         self.correlator.settle(now, sink);
+        self.consumer.settled();
     }
 
     /// Hands on what is left; there are no more records.

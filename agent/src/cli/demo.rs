@@ -88,7 +88,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
     };
     let envelope = session::envelope()?;
     let Ended { fed, export, interrupted } =
-        session::run(Some((&config, envelope)), stop, feed).await?;
+        session::run(Some((&config, envelope)), stop, session::DRAIN, feed).await?;
     let summary = fed.context("the demonstration was interrupted")??;
     let export = export.context("nothing was exported")?;
     session::warn(&export.problems);

@@ -1,15 +1,17 @@
 //! What the commands that capture on this node share.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, Instant};
 
+use upspan::PerKind;
 use upspan::event::{EventKind, MonotonicNs};
 use upspan::pipeline::{Consumer, Flow};
 use upspan::ports::Ports;
 use upspan::replay::Stop;
 use upspan::source::live::capture::FromRing;
 use upspan::source::live::record::LiveRecord;
-use upspan::source::live::{CaptureOptions, Live, LiveError, Taken, clock};
+use upspan::source::live::{CaptureOptions, Live, LiveError, Name, Taken, UpcallTypes, clock};
+use upspan::source::recording::{HandlerFilter, RecordedEvent};
 
 /// How to capture.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +34,19 @@ pub(super) struct CaptureArgs {
     /// Size of the ring buffer in pages of 4 KiB; a power of two
     #[arg(long, value_name = "PAGES", default_value_t = 1024, value_parser = pages)]
     buffer_page_count: u32,
+
+    /// Only upcalls of this type
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    capture_upcalls: UpcallTypes,
+
+    /// Only dp_upcalls of the datapath with this name
+    #[arg(long, value_name = "NAME")]
+    capture_datapath: Option<Name>,
+
+    /// Only dp_upcalls of the port with this name. Upcalls of other ports are still read, but lack
+    /// the kernel's side
+    #[arg(long, value_name = "NAME")]
+    capture_port: Option<Name>,
 }
 
 fn pages(number: &str) -> Result<u32, String> {
@@ -43,33 +58,78 @@ fn pages(number: &str) -> Result<u32, String> {
 }
 
 impl CaptureArgs {
-    /// Starts capturing.
-    pub(super) fn start(&self) -> Result<Live, LiveError> {
-        Live::start(&CaptureOptions {
+    /// How to capture.
+    pub(super) fn options(&self) -> CaptureOptions {
+        CaptureOptions {
             pid: self.pid,
             packet_limit: self.packet_size,
             key_limit: self.flow_key_size,
             ring_bytes: self.buffer_page_count * 4096,
-        })
+            upcalls: self.capture_upcalls,
+            datapath: self.capture_datapath,
+            port: self.capture_port,
+        }
+    }
+
+    /// Starts capturing.
+    pub(super) fn start(&self) -> Result<Live, LiveError> {
+        Live::start(&self.options())
     }
 }
 
-/// When a capture ends.
-#[derive(Clone, Debug)]
-pub(super) struct Until {
-    /// Somebody said so.
+/// What of a capture is wanted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// It ends when somebody says so,
     pub(super) stop: Stop,
-    /// After so many events.
-    pub(super) events: Option<u64>,
-    /// At that time.
-    pub(super) time: Option<Instant>,
+    /// after so many events that are wanted,
+    pub(super) events: Option<NonZeroU64>,
+    /// or after that time.
+    pub(super) duration: Option<Duration>,
+    /// Leave out what other threads did. `dp_upcall`s happen in any thread and stay.
+    pub(super) handlers: Option<HandlerFilter>,
 }
 
-impl Until {
-    fn is_over(&self, events: u64) -> bool {
-        self.stop.is_stopped()
-            || self.events.is_some_and(|most| events >= most)
-            || self.time.is_some_and(|time| Instant::now() >= time)
+impl Wanted {
+    fn has(&self, event: &RecordedEvent<'_>) -> bool {
+        event.kind == EventKind::DpUpcall
+            || self.handlers.as_ref().is_none_or(|handlers| handlers.contains(event.comm))
+    }
+
+    /// How many more events are wanted, if there is a limit.
+    fn left(&self, taken: u64) -> Option<u64> {
+        self.events.map(|most| most.get().saturating_sub(taken))
+    }
+}
+
+/// What came out of a capture.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Captured {
+    /// Events that were wanted.
+    pub(super) events: PerKind<u64>,
+    /// Events of threads that were not.
+    pub(super) filtered: PerKind<u64>,
+    /// Events for which the ring buffer had no room.
+    pub(super) lost: PerKind<u64>,
+    /// Upcalls that the kernel could not deliver.
+    pub(super) failed: u64,
+}
+
+impl Captured {
+    /// Counts what was taken; `false` if it is not wanted.
+    fn count(&mut self, taken: Taken<'_>, wanted: &Wanted) -> bool {
+        match taken {
+            Taken::Record(FromRing::Record(LiveRecord::Event(event)), _) => {
+                let is_wanted = wanted.has(event);
+                let counts = if is_wanted { &mut self.events } else { &mut self.filtered };
+                counts[event.kind] += 1;
+                return is_wanted;
+            }
+            Taken::Record(FromRing::Record(LiveRecord::Failed(_)), _) => self.failed += 1,
+            Taken::Record(&FromRing::Lost(kind, count), _) => self.lost[kind] += count,
+            Taken::Record(FromRing::Gap, _) | Taken::Ports => {}
+        }
+        true
     }
 }
 
@@ -95,42 +155,47 @@ pub(super) trait Handler {
 /// Captures until it is over.
 pub(super) fn capture(
     live: &mut Live,
-    until: &Until,
+    wanted: &Wanted,
     handler: &mut impl Handler,
-) -> Result<(), LiveError> {
-    let (mut events, mut wait) = (0, WAIT.0);
+) -> Result<Captured, LiveError> {
+    let started = Instant::now();
+    let mut captured = Captured::default();
+    let mut taken_before = 0;
+    let mut wait = WAIT.0;
     let (mut followed, mut reviewed) = (Instant::now(), Instant::now());
-    let mut lost = Lost::default();
-    while !until.is_over(events) && !handler.is_closed() {
+    let mut warned = PerKind::default();
+    loop {
+        let taken = captured.events.sum();
+        let is_over = wanted.stop.is_stopped()
+            || wanted.left(taken) == Some(0)
+            || wanted.duration.is_some_and(|duration| started.elapsed() >= duration);
+        if is_over || handler.is_closed() {
+            break;
+        }
         // What happened before this instant is in the ring.
         let now = clock::now();
-        let before = events;
-        let most = until
-            .events
-            .map_or(usize::MAX, |most| usize::try_from(most - events).unwrap_or(usize::MAX));
-        live.drain(most, |taken, ports| {
-            match taken {
-                Taken::Record(FromRing::Record(LiveRecord::Event(_)), _) => events += 1,
-                Taken::Record(&FromRing::Lost(kind, count), _) => lost.add(kind, count),
-                Taken::Record(..) | Taken::Ports => {}
+        let most = wanted.left(taken).and_then(|left| usize::try_from(left).ok());
+        live.drain(most.unwrap_or(usize::MAX), |taken, ports| {
+            if captured.count(taken, wanted) {
+                handler.take(taken, ports);
             }
-            handler.take(taken, ports);
         })?;
         let review = reviewed.elapsed() >= REVIEW;
         if review {
             reviewed = Instant::now();
-            lost.warn();
+            warn_of_losses(&captured.lost, &mut warned);
         }
         handler.tick(now, review, live.ports());
         if followed.elapsed() >= FOLLOW {
             followed = Instant::now();
             live.follow();
         }
-        wait = if events > before { WAIT.0 } else { (wait * 2).min(WAIT.1) };
+        wait = if taken > taken_before { WAIT.0 } else { (wait * 2).min(WAIT.1) };
+        taken_before = taken;
         live.wait(wait);
     }
-    lost.warn();
-    Ok(())
+    warn_of_losses(&captured.lost, &mut warned);
+    Ok(captured)
 }
 
 /// Puts upcalls together for a consumer.
@@ -152,31 +217,51 @@ impl<C: Consumer> Handler for Correlating<C> {
     }
 }
 
-/// Events lost since the last warning.
-#[derive(Debug, Default)]
-struct Lost {
-    count: u64,
-    kinds: Vec<EventKind>,
-}
-
-impl Lost {
-    fn add(&mut self, kind: EventKind, count: u64) {
-        self.count += count;
-        if !self.kinds.contains(&kind) {
-            self.kinds.push(kind);
-        }
+impl<H: Handler> Handler for Option<H> {
+    fn take(&mut self, taken: Taken<'_>, ports: &Ports) {
+        self.iter_mut().for_each(|handler| handler.take(taken, ports));
     }
 
-    fn warn(&mut self) {
-        let Self { count, kinds } = std::mem::take(self);
-        if count > 0 {
-            let kinds: Vec<_> = kinds.into_iter().map(EventKind::name).collect();
-            tracing::warn!(
-                lost = count,
-                kinds = kinds.join(","),
-                "the ring buffer was full and events were lost: raise --buffer-page-count, or \
-                 lower --packet-size and --flow-key-size"
-            );
-        }
+    fn tick(&mut self, now: MonotonicNs, review: bool, ports: &Ports) {
+        self.iter_mut().for_each(|handler| handler.tick(now, review, ports));
+    }
+
+    fn is_closed(&self) -> bool {
+        self.as_ref().is_some_and(Handler::is_closed)
+    }
+}
+
+/// Both take everything.
+impl<A: Handler, B: Handler> Handler for (A, B) {
+    fn take(&mut self, taken: Taken<'_>, ports: &Ports) {
+        self.0.take(taken, ports);
+        self.1.take(taken, ports);
+    }
+
+    fn tick(&mut self, now: MonotonicNs, review: bool, ports: &Ports) {
+        self.0.tick(now, review, ports);
+        self.1.tick(now, review, ports);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed() || self.1.is_closed()
+    }
+}
+
+/// Logs what was lost since the last warning.
+fn warn_of_losses(lost: &PerKind<u64>, warned: &mut PerKind<u64>) {
+    let kinds: Vec<_> = lost
+        .iter()
+        .filter(|&(kind, &count)| count > warned[kind])
+        .map(|(kind, _)| kind.name())
+        .collect();
+    if !kinds.is_empty() {
+        tracing::warn!(
+            lost = lost.sum() - warned.sum(),
+            kinds = kinds.join(","),
+            "the ring buffer was full and events were lost: raise --buffer-page-count, or lower \
+             --packet-size and --flow-key-size"
+        );
+        *warned = *lost;
     }
 }

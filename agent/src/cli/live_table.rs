@@ -54,6 +54,10 @@ impl Consumer for LiveTable {
 
     fn unmatched(&mut self, _: &Unmatched) {}
 
+    fn settled(&mut self) {
+        self.write(Write::flush);
+    }
+
     fn is_closed(&self) -> bool {
         self.error.is_some()
     }

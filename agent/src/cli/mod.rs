@@ -1,25 +1,39 @@
 //! The command line: one module per subcommand, and what they share.
 
+mod convert;
 mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live_report;
 mod live_table;
+mod log;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod log_args;
+mod output;
 mod progress;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod record;
 mod recording;
 mod replay;
 mod report;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod run;
 mod session;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod settings;
 mod stderr;
 mod stdout;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod systemd;
 mod traces;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use log::LogFormat;
 use stderr::say;
+use tracing::Level;
 
 /// Open vSwitch upcalls as OpenTelemetry traces.
 #[derive(Debug, Parser)]
@@ -42,10 +56,15 @@ enum Command {
     /// Capture the upcalls of this node, and send them as traces to an OTLP backend or a file
     #[cfg(all(feature = "live", target_os = "linux"))]
     Run(Box<run::Args>),
+    /// Write what happens on this node into a recording
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Record(record::Args),
     /// Send the upcalls of a recording as traces to an OTLP backend or a file
     Replay(Box<replay::Args>),
     /// Print statistics of a recording, as upcall_cost.py does and more
-    Report(report::Args),
+    Report(Box<report::Args>),
+    /// Write a recording in another format
+    Convert(convert::Args),
     /// Replay a bundled recording, and show its slowest upcalls
     Demo(demo::Args),
 }
@@ -70,22 +89,7 @@ enum Format {
 
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .without_time()
-        .with_max_level(tracing::Level::WARN)
-        .init();
-    let outcome = match cli.command {
-        #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Run(args) => run::run(&args),
-        Command::Replay(args) => replay::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Demo(args) => demo::run(&args),
-    };
-    match outcome {
+    match parse().and_then(execute) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotDelivered) => ExitCode::from(3),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
@@ -98,10 +102,38 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// The command line, with the settings of `upspan run` that come from elsewhere.
+fn parse() -> anyhow::Result<Command> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = Cli::command().get_matches_from(&arguments);
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    if let Some(("run", given)) = matches.subcommand() {
+        return Ok(Command::Run(Box::new(run::Args::complete(arguments, given)?)));
+    }
+    Ok(Cli::from_arg_matches(&matches)?.command)
+}
+
+fn execute(command: Command) -> anyhow::Result<Outcome> {
+    match &command {
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Run(args) => args.log.init(),
+        // Somebody watches these.
+        _ => log::init(LogFormat::Text, Level::WARN),
+    }
+    match command {
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Run(args) => run::run(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,8 @@
 //! Flags of the commands that read a recording.
 
 use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::bail;
 use upspan::source::input::Input;
@@ -25,7 +27,28 @@ pub(super) struct ReadArgs {
     handler_filter: Option<HandlerFilter>,
 }
 
+/// Whether `output` would overwrite what is read.
+pub(super) fn is_same_file(input: &Input, output: &Path) -> bool {
+    let Input::Path(input) = input else { return false };
+    match (input.metadata(), output.metadata()) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
 impl ReadArgs {
+    /// After how many events to stop.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(super) const fn events(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.stop)
+    }
+
+    /// Which threads' events are wanted.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    pub(super) fn handlers(&self) -> Option<HandlerFilter> {
+        self.handler_filter.clone()
+    }
+
     fn options(&self) -> Options {
         Options {
             strict: self.strict,
@@ -38,6 +61,7 @@ impl ReadArgs {
     pub(super) fn open(&self, input: &Input) -> anyhow::Result<Recording> {
         Ok(Recording::open(input, self.options())?)
     }
+
     /// Says what of a recording could not be used, to standard error.
     ///
     /// # Errors

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
@@ -20,7 +19,7 @@ use upspan::source::recording::Recording;
 use upspan::trace::{TimeAnchor, Tracer};
 
 use super::progress::Bar;
-use super::recording::ReadArgs;
+use super::recording::{ReadArgs, is_same_file};
 use super::session::{self, Ended};
 use super::stderr::say;
 use super::traces::TraceArgs;
@@ -155,7 +154,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => None,
     };
     let Ended { fed, export, interrupted } =
-        Runtime::new()?.block_on(session::run(export, stop, feed))?;
+        Runtime::new()?.block_on(session::run(export, stop, session::DRAIN, feed))?;
 
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let output = written.map(|account| account.totals());
@@ -177,15 +176,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         (false, true) => Outcome::Done,
         (false, false) => Outcome::NotDelivered,
     })
-}
-
-/// Whether the output would overwrite what is read.
-fn is_same_file(input: &Input, output: &Path) -> bool {
-    let Input::Path(input) = input else { return false };
-    match (input.metadata(), output.metadata()) {
-        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
 }
 
 /// Reads the recording, as often as wanted, and feeds its upcalls to the destination.

@@ -1,13 +1,15 @@
-//! `upspan report`: statistics of a recording.
+//! `upspan report`: statistics of a recording, or of what happens on this node.
 
 use std::num::NonZeroUsize;
 
 use upspan::correlate::Config;
 use upspan::pipeline::{self, Tee};
 use upspan::report::text::{self, TextOptions};
-use upspan::report::{Report, ReportOptions};
+use upspan::report::{Report, ReportOptions, Summary};
 use upspan::source::input::Input;
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+use super::live_report::LiveArgs;
 use super::live_table::LiveTable;
 use super::progress::Bar;
 use super::recording::ReadArgs;
@@ -15,12 +17,23 @@ use super::{Format, Outcome, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Recording made with upcall_cost.py --write-events, also as .gz or .zst; - reads standard
-    /// input
+    /// Recording made with upspan record or upcall_cost.py --write-events, also as .gz or .zst; -
+    /// reads standard input [default: capture on this node, until Ctrl-C]
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[arg(value_name = "FILE", conflicts_with_all = ["write_events", "duration", "CaptureArgs", "FormatArgs"])]
+    file: Option<Input>,
+
+    /// Recording made with upspan record or upcall_cost.py --write-events, also as .gz or .zst; -
+    /// reads standard input
+    #[cfg(not(all(feature = "live", target_os = "linux")))]
     #[arg(value_name = "FILE", required_unless_present = "read_events")]
     file: Option<Input>,
 
     /// The same, as upcall_cost.py has it
+    #[cfg_attr(
+        all(feature = "live", target_os = "linux"),
+        arg(conflicts_with_all = ["write_events", "duration", "CaptureArgs", "FormatArgs"])
+    )]
     #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
     read_events: Option<Input>,
 
@@ -46,6 +59,10 @@ pub(super) struct Args {
 
     #[command(flatten)]
     recording: ReadArgs,
+
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(flatten)]
+    live: LiveArgs,
 }
 
 fn buckets(number: &str) -> Result<NonZeroUsize, String> {
@@ -57,27 +74,10 @@ fn buckets(number: &str) -> Result<NonZeroUsize, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let Some(input) = args.file.as_ref().or(args.read_events.as_ref()) else {
-        anyhow::bail!("name the recording to read");
+    let summary = match args.file.as_ref().or(args.read_events.as_ref()) {
+        Some(input) => args.read(input)?,
+        None => args.capture()?,
     };
-    let mut recording = args.recording.open(input)?;
-    let quiet = args.quiet || args.format == Format::Json;
-    let report = Report::new(ReportOptions {
-        keep_sets: args.sets && args.format == Format::Json,
-        slowest: args.slowest,
-    });
-    let mut consumer = Tee(report, LiveTable::new(quiet));
-    let bar = Bar::new("reading", !quiet);
-    let read = pipeline::run(&mut recording, Config::default(), &mut consumer, |progress| {
-        bar.show(progress);
-        true
-    });
-    drop(bar);
-    let Tee(report, table) = consumer;
-    table.finish()?;
-    let reviewed = args.recording.review(&recording, input);
-    let summary = report.finish(read?, recording.ports());
-    reviewed?;
     match args.format {
         Format::Json => stdout::write_json(&summary)?,
         Format::Text => {
@@ -90,4 +90,45 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+impl Args {
+    fn quiet(&self) -> bool {
+        self.quiet || self.format == Format::Json
+    }
+
+    fn options(&self) -> ReportOptions {
+        ReportOptions { keep_sets: self.sets && self.format == Format::Json, slowest: self.slowest }
+    }
+
+    /// Sums up a recording.
+    fn read(&self, input: &Input) -> anyhow::Result<Summary> {
+        let mut recording = self.recording.open(input)?;
+        let quiet = self.quiet();
+        let mut consumer = Tee(Report::new(self.options()), LiveTable::new(quiet));
+        let bar = Bar::new("reading", !quiet);
+        let read = pipeline::run(&mut recording, Config::default(), &mut consumer, |progress| {
+            bar.show(progress);
+            true
+        });
+        drop(bar);
+        let Tee(report, table) = consumer;
+        table.finish()?;
+        let reviewed = self.recording.review(&recording, input);
+        let summary = report.finish(read?, recording.ports());
+        reviewed?;
+        Ok(summary)
+    }
+
+    /// Sums up what is captured on this node.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    fn capture(&self) -> anyhow::Result<Summary> {
+        let (events, handlers) = (self.recording.events(), self.recording.handlers());
+        self.live.report(self.options(), self.quiet(), events, handlers)
+    }
+
+    #[cfg(not(all(feature = "live", target_os = "linux")))]
+    fn capture(&self) -> anyhow::Result<Summary> {
+        anyhow::bail!("name the recording to read")
+    }
 }

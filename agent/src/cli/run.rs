@@ -1,25 +1,31 @@
 //! `upspan run`: the agent.
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches};
 use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
-use tracing::{info, warn};
+use tracing::info;
 use upspan::correlate::Config;
 use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::Flow;
 use upspan::ports::Ports;
-use upspan::replay::{Destination, Outlet, OutletTotals, Stop, WhenFull};
+use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, WhenFull};
 use upspan::report::EventCounts;
 use upspan::source::live::{Live, Taken, clock};
 
-use super::Outcome;
-use super::live::{self, CaptureArgs, Correlating, Handler, Until};
+use super::live::{self, CaptureArgs, Correlating, Handler, Wanted};
+use super::log_args::LogArgs;
 use super::session::{self, Ended};
+use super::settings::Settings;
+use super::systemd::{self, Watchdog};
 use super::traces::TraceArgs;
+use super::{Cli, Outcome, stdout};
 
 /// Longest wait of a span for its batch to fill, unless somebody says otherwise: people wait for
 /// what they have just caused.
@@ -32,9 +38,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Read settings from this YAML file: long names of flags without --, as in
+    /// `packet-size: 256`. Flags win over variables, and variables over the file
+    /// [env: UPSPAN_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Check the settings, and do nothing
     #[arg(long)]
     check: bool,
+
+    /// How long it may take in the end to deliver what there is
+    #[arg(long, value_name = "DURATION", default_value = "5s",
+          value_parser = humantime::parse_duration)]
+    drain_timeout: Duration,
 
     #[command(flatten)]
     capture: CaptureArgs,
@@ -44,6 +61,34 @@ pub(super) struct Args {
 
     #[command(flatten)]
     export: ExportOptions,
+
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+
+    /// What of this comes from variables and the file.
+    #[arg(skip)]
+    settings: Settings,
+}
+
+impl Args {
+    /// The settings of a command line, of which `given` was parsed, with those that come from
+    /// variables and the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::gather`].
+    pub(super) fn complete(
+        mut arguments: Vec<OsString>,
+        given: &ArgMatches,
+    ) -> anyhow::Result<Self> {
+        let command = Self::augment_args(Command::new("run"));
+        let settings = Settings::gather(&command, given, session::variable)?;
+        // Behind `upspan run`, whose own arguments they do not repeat.
+        arguments.extend(settings.arguments());
+        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let given = matches.subcommand_matches("run").unwrap_or(given);
+        Ok(Self { settings, ..Self::from_arg_matches(given)? })
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -51,7 +96,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let tracer = args.traces.tracer()?;
     let envelope = session::envelope()?;
     if args.check {
-        info!("the settings are valid");
+        stdout::write(|out| writeln!(out, "the settings are valid"))?;
         return Ok(Outcome::Done);
     }
     let live = args.capture.start()?;
@@ -70,15 +115,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         let (args, stop) = (args.clone(), stop.clone());
         move |otlp| {
             let destination = Destination { otlp, when_full: WhenFull::Drop, file };
-            let outlet = args.traces.outlet(destination, tracer, limits);
+            // The pace of a capture is its own: what stops it must not hold back what it has.
+            let pace = Pace::new(Speed::Max, Stop::default());
+            let filter = args.traces.filter();
+            let outlet = Outlet::new(destination, tracer, filter, limits, pace);
             feed(live, outlet, stop)
         }
     };
     let export = export.as_ref().map(|export| (export, envelope));
-    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-        warn!("cannot tell systemd that the agent is ready: {error}");
-    }
-    let Ended { fed, export, .. } = Runtime::new()?.block_on(session::run(export, stop, feed))?;
+    systemd::tell(NotifyState::Ready);
+    let ended = session::run(export, stop, args.drain_timeout, feed);
+    let Ended { fed, export, .. } = Runtime::new()?.block_on(ended)?;
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let (totals, events) = fed.context("the capture did not end in time")??;
     let sent = export.map(|export| export.totals);
@@ -97,10 +144,12 @@ fn export(args: &Args) -> anyhow::Result<Option<ExportConfig>> {
     if session::variable("OTEL_BSP_SCHEDULE_DELAY").is_none() {
         options.batch_delay.get_or_insert(BATCH_DELAY);
     }
-    let config = ExportConfig::resolve(&options, &session::variable)?.context(
-        "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
+    let config = ExportConfig::resolve(&options, &session::variable)
+        .map_err(|error| args.settings.name(error))?
+        .context(
+            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
          --output",
-    )?;
+        )?;
     Ok(Some(config))
 }
 
@@ -111,33 +160,42 @@ fn feed(
     stop: Stop,
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
     outlet.restart(Some(clock::anchor()));
-    let until = Until { stop, events: None, time: None };
-    let mut sending = Sending(Correlating(Flow::new(Config::default(), outlet)));
-    live::capture(&mut live, &until, &mut sending)?;
-    let (outlet, events) = sending.0.0.finish(live.ports());
+    let wanted = Wanted { stop, ..Wanted::default() };
+    let correlating = Correlating(Flow::new(Config::default(), outlet));
+    let mut sending = Sending { correlating, watchdog: Watchdog::of_systemd() };
+    let captured = live::capture(&mut live, &wanted, &mut sending);
+    systemd::tell(NotifyState::Stopping);
+    captured?;
+    let (outlet, events) = sending.correlating.0.finish(live.ports());
     let (totals, failure) = outlet.finish();
     failure.map_or(Ok((totals, events)), |failure| Err(failure.into()))
 }
 
 /// Sends what was put together.
-struct Sending(Correlating<Outlet>);
+struct Sending {
+    correlating: Correlating<Outlet>,
+    watchdog: Option<Watchdog>,
+}
 
 impl Handler for Sending {
     fn take(&mut self, taken: Taken<'_>, ports: &Ports) {
-        self.0.take(taken, ports);
+        self.correlating.take(taken, ports);
     }
 
     fn tick(&mut self, now: MonotonicNs, review: bool, ports: &Ports) {
-        self.0.tick(now, review, ports);
-        let outlet = self.0.0.consumer_mut();
+        self.correlating.tick(now, review, ports);
+        let outlet = self.correlating.0.consumer_mut();
         if review {
             outlet.set_anchor(clock::anchor());
         }
         outlet.tick();
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.feed();
+        }
     }
 
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.correlating.is_closed()
     }
 }
 

@@ -14,8 +14,8 @@ use upspan::trace::{Envelope, Resource, host_name};
 
 use super::stderr::say;
 
-/// How long an interrupted replay may take to deliver what it has.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long an interrupted command may take to deliver what it has, unless somebody says otherwise.
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long the feeding thread may take to end once the exporter takes no more.
 const END: Duration = Duration::from_secs(1);
@@ -50,11 +50,12 @@ pub(super) struct Ended<T> {
     pub(super) interrupted: bool,
 }
 
-/// Runs `feed` on a thread of its own until it is done or interrupted, then delivers what is left.
-/// A second interrupt gives that up.
+/// Runs `feed` on a thread of its own until it is done or interrupted, then delivers what is left,
+/// for as long as `drain`. A second interrupt gives that up.
 pub(super) async fn run<T: Send + 'static>(
     export: Option<(&ExportConfig, Envelope)>,
     stop: Stop,
+    drain: Duration,
     feed: impl FnOnce(Option<SpanSender>) -> T + Send + 'static,
 ) -> anyhow::Result<Ended<T>> {
     let mut interrupts = Interrupts::listen()?;
@@ -74,7 +75,7 @@ pub(super) async fn run<T: Send + 'static>(
         stop.stop();
         let mut give_up = pin!(async {
             tokio::select! {
-                () = sleep(DRAIN) => {}
+                () = sleep(drain) => {}
                 () = interrupts.next() => {}
             }
         });
@@ -98,7 +99,7 @@ pub(super) async fn run<T: Send + 'static>(
             interrupts.next().await;
             interrupted = true;
             tokio::select! {
-                () = sleep(DRAIN) => {}
+                () = sleep(drain) => {}
                 () = interrupts.next() => {}
             }
         };
@@ -106,7 +107,7 @@ pub(super) async fn run<T: Send + 'static>(
     } else {
         None
     };
-    let fed = fed.transpose().context("the replay failed")?;
+    let fed = fed.transpose().context("the thread that reads events has failed")?;
     Ok(Ended { fed, export, interrupted })
 }
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use upspan::export::BatchLimits;
 use upspan::filter::UpcallFilter;
-use upspan::replay::{Destination, Outlet, Pace, Speed, Stop};
 use upspan::trace::{IdGenerator, RatioSampler, Tracer, TracerConfig};
 
 use super::session;
@@ -54,19 +52,6 @@ impl TraceArgs {
         };
         let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
         Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
-    }
-
-    /// Sends traces of the upcalls that are wanted, as they come.
-    #[cfg(all(feature = "live", target_os = "linux"))]
-    pub(super) fn outlet(
-        &self,
-        destination: Destination,
-        tracer: Tracer,
-        limits: BatchLimits,
-    ) -> Outlet {
-        // The pace of a capture is its own: what stops it must not hold back what it has.
-        let pace = Pace::new(Speed::Max, Stop::default());
-        Outlet::new(destination, tracer, self.filter(), limits, pace)
     }
 
     /// Lets upcalls pass that are wanted.

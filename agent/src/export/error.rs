@@ -16,6 +16,18 @@ impl ConfigError {
     pub(crate) fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
         Self { origin: origin.into(), invalid }
     }
+
+    /// The long name of the flag, without `--`; `None` if it is a variable.
+    #[must_use]
+    pub fn flag(&self) -> Option<&str> {
+        self.origin.strip_prefix("--")
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn invalid(&self) -> &Invalid {
+        &self.invalid
+    }
 }
 
 /// What is wrong with a setting. Values of headers are secrets and never part of the text.

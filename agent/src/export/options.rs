@@ -64,12 +64,12 @@ pub struct ExportOptions {
     pub batch_bytes: Option<usize>,
 
     /// Longest wait of a span for its batch to fill [env: OTEL_BSP_SCHEDULE_DELAY, in ms]
-    /// [default: 1s]
+    /// [default: 1s; of upspan run, 250ms]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub batch_delay: Option<Duration>,
 
-    /// Most spans queued and in flight; past it, a replay waits [env: OTEL_BSP_MAX_QUEUE_SIZE]
-    /// [default: 16384]
+    /// Most spans queued and in flight; past it, a replay waits, and upspan run drops them
+    /// [env: OTEL_BSP_MAX_QUEUE_SIZE] [default: 16384]
     #[arg(long, value_name = "N")]
     pub queue_spans: Option<usize>,
 }

@@ -46,6 +46,19 @@ impl PortType {
             other => Self::Unknown(other),
         }
     }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Netdev => 1,
+            Self::Internal => 2,
+            Self::Gre => 3,
+            Self::Vxlan => 4,
+            Self::Geneve => 5,
+            Self::Unknown(number) => number,
+        }
+    }
 }
 
 impl fmt::Display for PortType {
@@ -61,7 +74,7 @@ impl fmt::Display for PortType {
     }
 }
 
-/// What the kernel says of a port beyond its number and name. Recordings have nothing of it.
+/// What the kernel says of a port beyond its number and name. Recordings of the script have nothing of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortDetails {
     /// What makes the port.

@@ -30,6 +30,12 @@ impl TimeAnchor {
         Self::new(monotonic, u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
     }
 
+    /// The instant on the monotonic clock.
+    #[must_use]
+    pub const fn monotonic(self) -> MonotonicNs {
+        self.monotonic
+    }
+
     /// Nanoseconds since the Unix epoch of an event; saturates at the ends of `u64`.
     #[must_use]
     pub const fn to_unix_ns(self, ts: MonotonicNs) -> u64 {

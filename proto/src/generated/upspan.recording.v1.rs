@@ -3,7 +3,7 @@
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Record {
     /// One of these.
-    #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub body: ::core::option::Option<record::Body>,
 }
 /// Nested message and enum types in `Record`.
@@ -29,6 +29,12 @@ pub mod record {
         /// The last record. Without it, the recording was cut.
         #[prost(message, tag = "6")]
         End(super::End),
+        /// An upcall that the kernel could not deliver, after the event DP_UPCALL that it began with.
+        #[prost(message, tag = "7")]
+        UpcallFailed(super::UpcallFailed),
+        /// Here, events are missing.
+        #[prost(message, tag = "8")]
+        Gap(super::Gap),
     }
 }
 /// Where the recording comes from. What is not known is absent or empty; of a converted recording,
@@ -70,8 +76,9 @@ pub struct ClockAnchor {
     #[prost(uint64, tag = "2")]
     pub realtime_unix_ns: u64,
 }
-/// Ports of one datapath, which are added to those known. One with a number or a name that is known
-/// takes its place. A datapath with many ports may come in several records.
+/// Ports of one datapath, which are added to those known. One with a number that is known, or with a
+/// name that is known in the same network namespace, takes its place. A datapath with many ports may
+/// come in several records.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ports {
     /// Name of the datapath, such as "ovs-system".
@@ -96,6 +103,11 @@ pub struct Port {
     /// Index of the network interface; 0 where there is none, or it is not known.
     #[prost(uint32, tag = "4")]
     pub ifindex: u32,
+    /// Network namespace of that interface: its id in the recorder's own (NETNSA_NSID of rtnetlink),
+    /// -1 where it has none or it is not known. Absent for the recorder's own. In different namespaces,
+    /// ports of one datapath may have the same name, which then means none of them.
+    #[prost(sint32, optional, tag = "5")]
+    pub netns_id: ::core::option::Option<i32>,
 }
 /// What a probe saw. Which fields an event has depends on its kind; what it has not is absent. All
 /// that struct event_t of Open vSwitch's utilities/usdt-scripts/upcall_cost.py holds has a place
@@ -168,6 +180,33 @@ pub struct Lost {
     #[prost(uint64, tag = "2")]
     pub count: u64,
 }
+/// ovs_dp_upcall of the kernel's net/openvswitch/datapath.c has returned an error: vswitchd does not
+/// get to see the packet.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpcallFailed {
+    /// When it returned: CLOCK_MONOTONIC, in nanoseconds, as of bpf_ktime_get_ns.
+    #[prost(uint64, tag = "1")]
+    pub monotonic_ns: u64,
+    /// On which logical CPU.
+    #[prost(uint32, tag = "2")]
+    pub cpu: u32,
+    /// In which thread (task_struct::pid of the kernel).
+    #[prost(uint32, tag = "3")]
+    pub tid: u32,
+    /// Name of the thread (task_struct::comm), without padding.
+    #[prost(bytes = "vec", tag = "4")]
+    pub comm: ::prost::alloc::vec::Vec<u8>,
+    /// Event.monotonic_ns of the DP_UPCALL, which was on the same CPU.
+    #[prost(uint64, tag = "5")]
+    pub dp_upcall_monotonic_ns: u64,
+    /// The error number of the kernel, positive: 105 (ENOBUFS) where the netlink socket was full.
+    #[prost(uint32, tag = "6")]
+    pub errno: u32,
+}
+/// At this place, events are missing that the recorder lost or could not read. How many of which kind,
+/// the records Lost say, where that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gap {}
 /// Nothing follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct End {

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bad_input;
+mod convert;
 mod delivery;
 mod demo;
 mod environment;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod live;
 mod memory;
 mod output;
 mod report;

@@ -12,6 +12,9 @@ fn help() {
         ("help", &["--help"][..]),
         #[cfg(target_os = "linux")]
         ("help_run", &["run", "--help"]),
+        #[cfg(target_os = "linux")]
+        ("help_record", &["record", "--help"]),
+        ("help_convert", &["convert", "--help"]),
         ("help_replay", &["replay", "--help"]),
         ("help_report", &["report", "--help"]),
         ("help_demo", &["demo", "--help"]),
@@ -31,7 +34,7 @@ fn wrong_command_lines() {
     let wrong: &[&[&str]] = &[
         &[],
         &["replay"],
-        &["report"],
+        &["convert", "in"],
         &["report", "-r", "a", "b"],
         &["report", "-b", "0", "a"],
         &["report", "-s", "many", "a"],

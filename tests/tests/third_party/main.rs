@@ -1,4 +1,4 @@
-//! What we send, as it arrives in programs that are not ours. `tests/third_party/setup` installs
+//! What we send and write, as programs that are not ours take it. `tests/third_party/setup` installs
 //! them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
@@ -6,4 +6,5 @@
 mod program;
 mod python;
 mod rotel;
+mod script;
 mod sent;

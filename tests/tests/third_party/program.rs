@@ -11,8 +11,13 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The path of an installed program.
 pub(crate) fn installed(name: &str) -> PathBuf {
+    installed_in("third-party/bin", name)
+}
+
+/// The path of something that was installed into a directory of the target directory.
+pub(crate) fn installed_in(directory: &str, name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let path = target.join("third-party/bin").join(name);
+    let path = target.join(directory).join(name);
     assert!(
         path.exists(),
         "{} is missing: run `make test`, which sets third-party programs up",

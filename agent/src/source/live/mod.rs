@@ -7,9 +7,11 @@
 pub mod capabilities;
 pub mod capture;
 pub mod clock;
+mod filter;
 pub mod kernel;
 pub mod losses;
 mod place;
+pub mod origin;
 pub mod ports;
 pub mod programs;
 pub mod record;
@@ -24,10 +26,12 @@ use std::time::{Duration, Instant};
 
 use aya::maps::MapError;
 use tracing::warn;
-use upspan_ebpf::config::{Config, upcalls};
+use upspan_ebpf::config::Config;
 
 use self::capabilities::MissingCapabilities;
 use self::capture::{Capture, FromRing};
+pub use self::filter::{Name, NameError, UpcallTypes};
+
 use self::kernel::btf::{self, Btf, BtfError};
 use self::kernel::tracepoint::{self, TracepointError};
 use self::ports::{MonitorError, PortMonitor};
@@ -49,6 +53,12 @@ pub struct CaptureOptions {
     pub key_limit: u32,
     /// Size of the ring buffer: a power of two, and whole pages.
     pub ring_bytes: u32,
+    /// Types of upcalls to capture.
+    pub upcalls: UpcallTypes,
+    /// Only upcalls of this datapath.
+    pub datapath: Option<Name>,
+    /// Only `dp_upcall`s of the port with this name.
+    pub port: Option<Name>,
 }
 
 /// Why nothing is captured.
@@ -144,10 +154,11 @@ impl Live {
             packet_limit: options.packet_limit,
             key_limit: options.key_limit,
             wake_at: options.ring_bytes / 8,
-            upcalls: upcalls::MISS | upcalls::ACTION,
+            upcalls: options.upcalls.bits(),
+            datapath: options.datapath.map(Name::padded).unwrap_or_default(),
+            port: options.port.map(Name::padded).unwrap_or_default(),
             skb_data: Btf::read(Path::new(btf::VMLINUX))?.offset("sk_buff", "data")?,
             tracepoint: tracepoint::ovs_dp_upcall()?,
-            ..Config::default()
         };
         let mut ports = Ports::default();
         let mut monitor = PortMonitor::open()?;

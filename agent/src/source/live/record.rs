@@ -5,10 +5,10 @@ use std::mem::offset_of;
 use upspan_ebpf::record::{self, Head, kind};
 use zerocopy::FromBytes;
 
-use crate::event::{Comm, Cpu, EventHead, EventKind, MonotonicNs, Ordinal, Pid, Tid};
+use crate::event::{Comm, Cpu, EventKind, MonotonicNs, Ordinal, Pid, Tid};
 use crate::ports::Ports;
 use crate::source::Record;
-use crate::source::recording::{Captured, RecordedEvent};
+use crate::source::recording::{Captured, RecordedEvent, RecordedFailure};
 
 /// A record that the programs cannot have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,14 +26,7 @@ pub enum LiveRecord<'a> {
     /// What a probe saw.
     Event(RecordedEvent<'a>),
     /// `ovs_dp_upcall` has returned an error.
-    Failed {
-        /// The return.
-        head: EventHead,
-        /// When the `dp_upcall` that failed was, on the same CPU.
-        dp_upcall: MonotonicNs,
-        /// The error number, positive.
-        errno: i32,
-    },
+    Failed(RecordedFailure),
 }
 
 impl<'a> LiveRecord<'a> {
@@ -52,17 +45,14 @@ impl<'a> LiveRecord<'a> {
     fn parse_body(head: &Head, rest: &'a [u8]) -> Option<Self> {
         if head.kind == kind::UPCALL_FAILED {
             let (failed, _) = record::UpcallFailed::read_from_prefix(rest).ok()?;
-            return Some(Self::Failed {
-                head: EventHead {
-                    ordinal: Ordinal::default(),
-                    ts: MonotonicNs(head.ts),
-                    cpu: Cpu(head.cpu),
-                    tid: Tid(head.tid),
-                    comm: Comm::from_bytes(&head.comm),
-                },
+            return Some(Self::Failed(RecordedFailure {
+                ts: MonotonicNs(head.ts),
+                cpu: Cpu(head.cpu),
+                tid: Tid(head.tid),
+                comm: Comm::from_bytes(&head.comm),
                 dp_upcall: MonotonicNs(failed.dp_upcall),
                 errno: failed.errno.saturating_neg(),
-            });
+            }));
         }
         let mut event = RecordedEvent {
             ts: MonotonicNs(head.ts),
@@ -107,7 +97,7 @@ impl<'a> LiveRecord<'a> {
     pub const fn ts(&self) -> MonotonicNs {
         match self {
             Self::Event(event) => event.ts,
-            Self::Failed { head, .. } => head.ts,
+            Self::Failed(failure) => failure.ts,
         }
     }
 
@@ -115,7 +105,7 @@ impl<'a> LiveRecord<'a> {
     pub fn record(&self, ordinal: Ordinal, ports: &mut Ports) -> Record<'a> {
         match *self {
             Self::Event(event) => event.record(ordinal, ports),
-            Self::Failed { head, dp_upcall, errno } => Record::Failed { head, dp_upcall, errno },
+            Self::Failed(failure) => failure.record(),
         }
     }
 }
@@ -174,8 +164,8 @@ mod tests {
         let body = record::UpcallFailed { dp_upcall: 5, errno: -105, reserved: 0 };
         let bytes = [head(kind::UPCALL_FAILED).as_bytes(), body.as_bytes()].concat();
         let (_, record) = LiveRecord::parse(&bytes).expect("it is whole");
-        let LiveRecord::Failed { dp_upcall, errno, .. } = record else { panic!("it is a failure") };
-        assert_eq!((dp_upcall, errno), (MonotonicNs(5), 105));
+        let LiveRecord::Failed(failure) = record else { panic!("it is a failure") };
+        assert_eq!((failure.dp_upcall, failure.errno), (MonotonicNs(5), 105));
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::source::input::Stream;
 
-use super::item::{ClockAnchor, DatapathPorts, Header, RecordedEvent};
+use super::item::{ClockAnchor, DatapathPorts, Header, RecordedEvent, RecordedFailure};
 use super::{Format, LineFault, LossCounts, Unit, compact, script};
 
 /// What a reader has found; it keeps what belongs to it.
@@ -15,6 +15,8 @@ pub(super) enum Found {
     Ports,
     Losses,
     Anchor,
+    Failed,
+    Gap,
     /// Something that the reader does not know, and leaves out.
     Unrelated,
     /// Something that it knows, but cannot read.
@@ -97,6 +99,14 @@ impl Reader {
         match self {
             Self::Script(_) => ClockAnchor::default(),
             Self::Compact(reader) => reader.anchor(),
+        }
+    }
+
+    /// The failure that was found.
+    pub(super) fn failure(&self) -> RecordedFailure {
+        match self {
+            Self::Script(_) => RecordedFailure::default(),
+            Self::Compact(reader) => reader.failure(),
         }
     }
 

@@ -5,8 +5,9 @@ use crate::event::{
     Comm, Cpu, Event, EventBody, EventHead, EventKind, FlowKeyBytes, InPort, MonotonicNs, Ordinal,
     Packet, Pid, Tid, Unusable, UpcallType,
 };
-use crate::ports::{DatapathId, PortNo, Ports};
+use crate::ports::{DatapathId, IfIndex, NetnsId, PortDetails, PortNo, PortType, Ports};
 use crate::source::Record;
+use crate::trace::TimeAnchor;
 
 /// `OVS_PACKET_CMD_ACTION` of the kernel's include/uapi/linux/openvswitch.h.
 const OVS_PACKET_CMD_ACTION: u32 = 2;
@@ -32,8 +33,10 @@ pub enum Item<'a> {
     },
     /// The clocks, measured again. Only the compact format has it.
     Anchor(ClockAnchor),
-    /// An event that could not be read.
-    Unreadable,
+    /// An upcall that the kernel could not deliver. Only the compact format has it.
+    Failed(RecordedFailure),
+    /// Events are missing here: one that could not be read, or some that the recorder lost.
+    Gap,
 }
 
 /// Where a recording comes from. What is not known is empty, `None` or 0.
@@ -62,6 +65,19 @@ pub struct ClockAnchor {
     pub realtime_unix_ns: u64,
 }
 
+impl From<TimeAnchor> for ClockAnchor {
+    fn from(anchor: TimeAnchor) -> Self {
+        let monotonic = anchor.monotonic();
+        Self { monotonic, realtime_unix_ns: anchor.to_unix_ns(monotonic) }
+    }
+}
+
+impl From<ClockAnchor> for TimeAnchor {
+    fn from(anchor: ClockAnchor) -> Self {
+        Self::new(anchor.monotonic, anchor.realtime_unix_ns)
+    }
+}
+
 /// Ports of a datapath.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatapathPorts {
@@ -82,6 +98,60 @@ pub struct Port {
     pub vport_type: u32,
     /// Index of the network interface; 0 where there is none, or it is not known.
     pub ifindex: u32,
+    /// Network namespace of that interface; `None` is the recorder's own.
+    pub netns: Option<NetnsId>,
+}
+
+impl Port {
+    /// A port as [`Ports`] knows it.
+    #[must_use]
+    pub fn new(number: PortNo, name: &[u8], details: PortDetails) -> Self {
+        let PortDetails { port_type, ifindex, netns } = details;
+        Self {
+            number,
+            name: name.to_vec(),
+            vport_type: port_type.map_or(0, PortType::number),
+            ifindex: ifindex.map_or(0, |IfIndex(index)| index),
+            netns,
+        }
+    }
+
+    /// What is known of it beyond its number and name.
+    #[must_use]
+    pub fn details(&self) -> PortDetails {
+        PortDetails {
+            port_type: (self.vport_type != 0).then(|| PortType::from_number(self.vport_type)),
+            ifindex: (self.ifindex != 0).then_some(IfIndex(self.ifindex)),
+            netns: self.netns,
+        }
+    }
+}
+
+/// An upcall that the kernel could not deliver: `ovs_dp_upcall` has returned an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordedFailure {
+    /// When it returned.
+    pub ts: MonotonicNs,
+    /// Where.
+    pub cpu: Cpu,
+    /// In which thread.
+    pub tid: Tid,
+    /// Name of that thread.
+    pub comm: Comm,
+    /// When the `dp_upcall` that failed was, on the same CPU.
+    pub dp_upcall: MonotonicNs,
+    /// The error number, positive.
+    pub errno: i32,
+}
+
+impl RecordedFailure {
+    /// The record that it makes.
+    #[must_use]
+    pub const fn record(self) -> Record<'static> {
+        let Self { ts, cpu, tid, comm, dp_upcall, errno } = self;
+        let head = EventHead { ordinal: Ordinal(0), ts, cpu, tid, comm };
+        Record::Failed { head, dp_upcall, errno }
+    }
 }
 
 /// Bytes as far as a probe captured them.

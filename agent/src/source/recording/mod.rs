@@ -11,6 +11,7 @@ mod format;
 mod found;
 mod handlers;
 mod item;
+mod port_changes;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,14 @@ pub use counts::{Counts, KindCounts, LossCounts};
 pub use error::{Damage, LineFault, MalformedLine, Place, RecordingError, Unit};
 pub use format::Format;
 pub use handlers::HandlerFilter;
-pub use item::{Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent};
+pub use item::{
+    Captured, ClockAnchor, DatapathPorts, Header, Item, Port, RecordedEvent, RecordedFailure,
+};
+pub use port_changes::PortChanges;
 pub use script::{MAX_LINE, ScriptWriter, SyntaxError, SyntaxFault};
-pub use write::RecordingWriter;
+pub use write::{RecordingWriter, Unwritten};
+
+use write::FLUSH_AGE;
 
 use ending::Ending;
 use format::UnknownVersion;
@@ -88,11 +94,12 @@ enum Step {
     Header,
     /// An event that is wanted.
     Event(Ordinal),
-    /// An event, by its start, that is malformed.
-    Unreadable,
+    /// An event, by its start, that is malformed; or a place where events are missing.
+    Gap,
     Ports,
     Anchor,
     Lost(EventKind, u64),
+    Failed,
     End,
 }
 
@@ -192,9 +199,12 @@ impl Recording {
                     self.counts.kinds[event.kind].valid += u64::from(is_usable);
                     return Ok(Some((record, &self.ports)));
                 }
-                Step::Unreadable => return Ok(Some((Record::Unreadable, &self.ports))),
+                Step::Gap => return Ok(Some((Record::Unreadable, &self.ports))),
                 Step::Lost(kind, count) => {
                     return Ok(Some((Record::Lost { kind, count }, &self.ports)));
+                }
+                Step::Failed => {
+                    return Ok(Some((self.reader.failure().record(), &self.ports)));
                 }
                 Step::Header | Step::Ports | Step::Anchor => {}
                 Step::End => return Ok(None),
@@ -215,10 +225,11 @@ impl Recording {
                 None => return Ok(None),
             },
             Step::Event(_) => Item::Event(self.reader.event()),
-            Step::Unreadable => Item::Unreadable,
+            Step::Gap => Item::Gap,
             Step::Ports => Item::Ports(self.reader.ports()),
             Step::Anchor => Item::Anchor(self.reader.anchor()),
             Step::Lost(kind, count) => Item::Lost { kind, count },
+            Step::Failed => Item::Failed(self.reader.failure()),
             Step::End => return Ok(None),
         }))
     }
@@ -274,6 +285,8 @@ impl Recording {
             }
             Found::Header => Some(Step::Header),
             Found::Anchor => Some(Step::Anchor),
+            Found::Failed => Some(Step::Failed),
+            Found::Gap => Some(Step::Gap),
             Found::Unrelated => {
                 self.counts.unrelated += 1;
                 None
@@ -282,7 +295,7 @@ impl Recording {
                 self.counts.event_lines += u64::from(is_event);
                 self.counts.malformed_events += u64::from(is_event);
                 self.report(fault)?;
-                is_event.then_some(Step::Unreadable)
+                is_event.then_some(Step::Gap)
             }
         })
     }
@@ -310,7 +323,7 @@ impl Recording {
         for datapath in self.reader.ports() {
             let Some(id) = self.ports.datapath(&datapath.datapath) else { return false };
             for port in &datapath.ports {
-                self.ports.add_port(id, port.number, &port.name);
+                self.ports.set_port(id, port.number, &port.name, port.details());
             }
         }
         self.has_port_map = true;

@@ -5,8 +5,21 @@ use std::io::{self, Write};
 use crate::event::{EventKind, MonotonicNs};
 
 use super::{
-    ClockAnchor, CompactWriter, DatapathPorts, Format, Header, Item, RecordedEvent, ScriptWriter,
+    ClockAnchor, CompactWriter, DatapathPorts, Format, Header, Item, RecordedEvent,
+    RecordedFailure, ScriptWriter,
 };
+
+/// Nanoseconds of recorded time after which [`RecordingWriter::flush_due`] flushes.
+pub(super) const FLUSH_AGE: i64 = 1_000_000_000;
+
+/// What the format has no place for, of what a writer was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Upcalls that the kernel could not deliver.
+    pub failures: u64,
+    /// Measurements of the clocks.
+    pub anchors: u64,
+}
 
 /// Writes a recording in either format.
 #[derive(Debug)]
@@ -69,6 +82,33 @@ impl<W: Write> RecordingWriter<W> {
         }
     }
 
+    /// Adds an upcall that the kernel could not deliver, where the format has a place for it.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn failed(&mut self, failure: &RecordedFailure) -> io::Result<()> {
+        match self {
+            Self::Script(writer) => {
+                writer.unwritten.failures += 1;
+                Ok(())
+            }
+            Self::Compact(writer) => writer.failed(failure),
+        }
+    }
+
+    /// Says that events are missing at this place, where the format has a place for it.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn gap(&mut self) -> io::Result<()> {
+        match self {
+            Self::Script(_) => Ok(()),
+            Self::Compact(writer) => writer.gap(),
+        }
+    }
+
     /// Adds a new measurement of the clocks, where the format has a place for it.
     ///
     /// # Errors
@@ -76,24 +116,38 @@ impl<W: Write> RecordingWriter<W> {
     /// What the output reports.
     pub fn anchor(&mut self, anchor: ClockAnchor) -> io::Result<()> {
         match self {
-            Self::Script(_) => Ok(()),
+            Self::Script(writer) => {
+                writer.unwritten.anchors += 1;
+                Ok(())
+            }
             Self::Compact(writer) => writer.anchor(anchor),
         }
     }
 
-    /// Adds what stands in another recording. An unreadable event counts as nothing; a header too,
-    /// as it comes from the start or not at all.
+    /// What was left out so far, for lack of a place in the format.
+    #[must_use]
+    pub fn unwritten(&self) -> Unwritten {
+        match self {
+            Self::Script(writer) => writer.unwritten,
+            Self::Compact(_) => Unwritten::default(),
+        }
+    }
+
+    /// Adds what stands in another recording. A header counts as nothing, as it comes from the
+    /// start or not at all.
     ///
     /// # Errors
     ///
     /// As the method for that item.
     pub fn item(&mut self, item: Item<'_>) -> io::Result<()> {
         match item {
-            Item::Header(_) | Item::Unreadable => Ok(()),
+            Item::Header(_) => Ok(()),
+            Item::Gap => self.gap(),
             Item::Ports(datapaths) => self.ports(datapaths),
             Item::Event(event) => self.event(&event),
             Item::Lost { kind, count } => self.lost(kind, count),
             Item::Anchor(anchor) => self.anchor(anchor),
+            Item::Failed(failure) => self.failed(&failure),
         }
     }
 
@@ -109,15 +163,16 @@ impl<W: Write> RecordingWriter<W> {
         }
     }
 
-    /// As [`CompactWriter::flush_due`]. The script's format has nothing that waits, but for what
-    /// its output keeps.
+    /// As [`RecordingWriter::flush`], if what was written since the last time begins a second or
+    /// more before `now`. A live recorder calls this several times a second, for it costs nothing
+    /// otherwise.
     ///
     /// # Errors
     ///
     /// What the output reports.
     pub fn flush_due(&mut self, now: MonotonicNs) -> io::Result<()> {
         match self {
-            Self::Script(_) => Ok(()),
+            Self::Script(writer) => writer.flush_due(now),
             Self::Compact(writer) => writer.flush_due(now),
         }
     }

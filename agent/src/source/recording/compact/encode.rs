@@ -10,7 +10,9 @@ use upspan_proto::recording::v1 as proto;
 use upspan_proto::recording::v1::record::Body;
 
 use crate::event::EventKind;
-use crate::source::recording::{Captured, ClockAnchor, Header, Port, RecordedEvent};
+use crate::source::recording::{
+    Captured, ClockAnchor, Header, Port, RecordedEvent, RecordedFailure,
+};
 
 /// Raised with additions to the format that readers may want to know of.
 const FORMAT_VERSION: u32 = 1;
@@ -141,6 +143,7 @@ pub(super) fn ports(datapath: &[u8], ports: &[Port]) -> Body {
         name: port.name.clone(),
         vport_type: port.vport_type,
         ifindex: port.ifindex,
+        netns_id: port.netns.map(|netns| netns.0),
     };
     Body::Ports(proto::Ports {
         datapath: datapath.to_vec(),
@@ -151,6 +154,23 @@ pub(super) fn ports(datapath: &[u8], ports: &[Port]) -> Body {
 /// The message of lost events.
 pub(super) const fn lost(kind: EventKind, count: u64) -> Body {
     Body::Lost(proto::Lost { kind: number_of(kind) as i32, count })
+}
+
+/// The message of an upcall that the kernel could not deliver.
+pub(super) fn failed(failure: &RecordedFailure) -> Body {
+    Body::UpcallFailed(proto::UpcallFailed {
+        monotonic_ns: failure.ts.0,
+        cpu: failure.cpu.0,
+        tid: failure.tid.0,
+        comm: failure.comm.as_bytes().to_vec(),
+        dp_upcall_monotonic_ns: failure.dp_upcall.0,
+        errno: failure.errno.unsigned_abs(),
+    })
+}
+
+/// The message of a place where events are missing.
+pub(super) const fn gap() -> Body {
+    Body::Gap(proto::Gap {})
 }
 
 /// The message behind the last event.

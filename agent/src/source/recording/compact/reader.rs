@@ -7,12 +7,13 @@ use upspan_proto::recording::v1::record::Body;
 use upspan_proto::recording::v1::{self as proto, Record};
 
 use crate::event::{Comm, Cpu, EventKind, MonotonicNs, Pid, Tid};
-use crate::ports::PortNo;
+use crate::ports::{NetnsId, PortNo};
 use crate::source::input::Stream;
 use crate::source::recording::ending::Ending;
 use crate::source::recording::found::Found;
 use crate::source::recording::{
     Captured, ClockAnchor, DatapathPorts, Header, LineFault, LossCounts, Port, RecordedEvent,
+    RecordedFailure,
 };
 
 use super::MAGIC;
@@ -39,6 +40,7 @@ pub(in super::super) struct Reader {
     ports: Vec<DatapathPorts>,
     losses: LossCounts,
     anchor: ClockAnchor,
+    failure: RecordedFailure,
     ended: bool,
 }
 
@@ -68,6 +70,7 @@ impl Reader {
             ports: Vec::new(),
             losses: LossCounts::default(),
             anchor: ClockAnchor::default(),
+            failure: RecordedFailure::default(),
             ended: false,
         }
     }
@@ -137,6 +140,11 @@ impl Reader {
                 self.anchor = read_anchor(anchor);
                 Ok(Found::Anchor)
             }
+            Some(Body::UpcallFailed(failed)) => {
+                self.failure = read_failure(failed)?;
+                Ok(Found::Failed)
+            }
+            Some(Body::Gap(proto::Gap {})) => Ok(Found::Gap),
             Some(Body::End(end)) => {
                 self.ended = true;
                 if end.events == self.events {
@@ -203,6 +211,11 @@ impl Reader {
         self.anchor
     }
 
+    /// The failure that was found.
+    pub(in super::super) const fn failure(&self) -> RecordedFailure {
+        self.failure
+    }
+
     /// Number of records so far; the 1-based number of the last one.
     pub(in super::super) const fn records(&self) -> u64 {
         self.records.records()
@@ -254,12 +267,24 @@ const fn read_anchor(anchor: &proto::ClockAnchor) -> ClockAnchor {
     }
 }
 
+fn read_failure(failed: &proto::UpcallFailed) -> Result<RecordedFailure, LineFault> {
+    Ok(RecordedFailure {
+        ts: MonotonicNs(failed.monotonic_ns),
+        cpu: Cpu(failed.cpu),
+        tid: Tid(failed.tid),
+        comm: Comm::from_bytes(&failed.comm),
+        dp_upcall: MonotonicNs(failed.dp_upcall_monotonic_ns),
+        errno: i32::try_from(failed.errno).map_err(|_| LineFault::OutOfRange("errno"))?,
+    })
+}
+
 fn read_ports(ports: &proto::Ports) -> DatapathPorts {
     let port = |port: &proto::Port| Port {
         number: PortNo(port.number),
         name: port.name.clone(),
         vport_type: port.vport_type,
         ifindex: port.ifindex,
+        netns: port.netns_id.map(NetnsId),
     };
     DatapathPorts {
         datapath: ports.datapath.clone(),

@@ -8,15 +8,14 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use crate::event::{EventKind, MonotonicNs};
-use crate::source::recording::{ClockAnchor, DatapathPorts, Header, RecordedEvent};
+use crate::source::recording::{
+    ClockAnchor, DatapathPorts, FLUSH_AGE, Header, RecordedEvent, RecordedFailure,
+};
 
 use super::{MAGIC, MAX_RECORD_LEN, encode};
 
 /// Decompressed bytes of a frame after which it ends.
 const FRAME_LEN: usize = 1024 * 1024;
-
-/// Nanoseconds after which [`CompactWriter::flush_due`] ends a frame.
-const FRAME_AGE: i64 = 1_000_000_000;
 
 /// Ports in a record; more of a datapath go to further ones.
 const PORTS_PER_RECORD: usize = 256;
@@ -129,6 +128,25 @@ impl<W: Write> CompactWriter<W> {
         self.record(encode::lost(kind, count))
     }
 
+    /// Adds an upcall that the kernel could not deliver, after its `dp_upcall`.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn failed(&mut self, failure: &RecordedFailure) -> io::Result<()> {
+        self.begun.get_or_insert(failure.ts);
+        self.record(encode::failed(failure))
+    }
+
+    /// Says that events are missing at this place.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn gap(&mut self) -> io::Result<()> {
+        self.record(encode::gap())
+    }
+
     /// Adds a new measurement of the clocks.
     ///
     /// # Errors
@@ -190,7 +208,7 @@ impl<W: Write> CompactWriter<W> {
     /// What the output reports.
     pub fn flush_due(&mut self, now: MonotonicNs) -> io::Result<()> {
         match self.begun {
-            Some(begun) if now.since(begun) >= FRAME_AGE => self.flush(),
+            Some(begun) if now.since(begun) >= FLUSH_AGE => self.flush(),
             _ => Ok(()),
         }
     }

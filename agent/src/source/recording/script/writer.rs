@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::event::EventKind;
-use crate::source::recording::{DatapathPorts, LossCounts, RecordedEvent};
+use crate::event::{EventKind, MonotonicNs};
+use crate::source::recording::{DatapathPorts, FLUSH_AGE, LossCounts, RecordedEvent, Unwritten};
 
 use super::port_map_line::PortMapLine;
 use super::repr;
@@ -11,7 +11,8 @@ use super::repr;
 /// Writes a recording as upcall_cost.py does with `--write-events`, for its `--read-events`.
 ///
 /// The script's format has no place for what it does not record: clocks, host and versions,
-/// process ids, port numbers of events, types and interfaces of ports. These are left out. Losses
+/// process ids, port numbers of events, types and interfaces of ports, upcalls that the kernel could
+/// not deliver. These are left out. Losses
 /// are added up, and come at the end.
 ///
 /// Each event is one write: give it an output with a buffer.
@@ -22,6 +23,9 @@ pub struct ScriptWriter<W> {
     has_map: bool,
     losses: LossCounts,
     line: Vec<u8>,
+    /// When the first event since the last flush was.
+    begun: Option<MonotonicNs>,
+    pub(in super::super) unwritten: Unwritten,
 }
 
 impl<W: Write> ScriptWriter<W> {
@@ -34,6 +38,8 @@ impl<W: Write> ScriptWriter<W> {
             has_map: false,
             losses: LossCounts::default(),
             line: Vec::with_capacity(4096),
+            begun: None,
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -57,6 +63,7 @@ impl<W: Write> ScriptWriter<W> {
         self.write_ports()?;
         self.line.clear();
         print(&mut self.line, event)?;
+        self.begun.get_or_insert(event.ts);
         self.out.write_all(&self.line)
     }
 
@@ -80,7 +87,21 @@ impl<W: Write> ScriptWriter<W> {
     ///
     /// What the output reports.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.begun = None;
         self.out.flush()
+    }
+
+    /// As [`ScriptWriter::flush`], if the first event since the last time was a second or more
+    /// before `now`.
+    ///
+    /// # Errors
+    ///
+    /// What the output reports.
+    pub fn flush_due(&mut self, now: MonotonicNs) -> io::Result<()> {
+        match self.begun {
+            Some(begun) if now.since(begun) >= FLUSH_AGE => self.flush(),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the recording, and gives the output back.

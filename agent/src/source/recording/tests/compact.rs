@@ -10,12 +10,13 @@ use tempfile::tempdir;
 use upspan_proto::recording::v1::record::Body;
 use upspan_proto::recording::v1::{self as proto, MAGIC};
 
+use super::one_format::FAILURE;
 use super::writer::in_port;
 use super::*;
 use crate::event::{Comm, Cpu, Pid, Tid};
-use crate::ports::PortNo;
+use crate::ports::{NetnsId, PortNo};
 
-const STRICT: Options = Options { strict: true, stop_after: None, handlers: None };
+pub(super) const STRICT: Options = Options { strict: true, stop_after: None, handlers: None };
 
 fn event(kind: EventKind, ts: u64) -> RecordedEvent<'static> {
     let (datapath, port_name): (&[u8], &[u8]) = match kind {
@@ -61,7 +62,7 @@ fn written(events: u64, per_frame: u64) -> Vec<u8> {
 }
 
 /// A recording of these records, not compressed.
-fn of_records(bodies: impl IntoIterator<Item = Option<Body>>) -> Vec<u8> {
+pub(super) fn of_records(bodies: impl IntoIterator<Item = Option<Body>>) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     for body in bodies {
         bytes.extend(proto::Record { body }.encode_length_delimited_to_vec());
@@ -69,7 +70,7 @@ fn of_records(bodies: impl IntoIterator<Item = Option<Body>>) -> Vec<u8> {
     bytes
 }
 
-fn end(events: u64) -> Option<Body> {
+pub(super) fn end(events: u64) -> Option<Body> {
     Some(Body::End(proto::End { events }))
 }
 
@@ -108,6 +109,7 @@ fn every_item_comes_back_as_it_was_written() {
     let mut ports = ports();
     ports.ports[1].vport_type = 1;
     ports.ports[1].ifindex = 17;
+    ports.ports[2].netns = Some(NetnsId::NOT_ASSIGNED);
     let mut full = event(EventKind::DpUpcall, u64::MAX);
     full.pid = Some(Pid(0));
     full.port = Some(PortNo(2));
@@ -118,6 +120,7 @@ fn every_item_comes_back_as_it_was_written() {
     let mut writer = CompactWriter::new(Vec::new(), &header).unwrap();
     writer.ports(std::slice::from_ref(&ports)).unwrap();
     writer.event(&full).unwrap();
+    writer.failed(&FAILURE).unwrap();
     writer.anchor(anchor).unwrap();
     writer.lost(EventKind::OvsPktExec, u64::MAX).unwrap();
     let bytes = writer.finish().unwrap();
@@ -127,6 +130,7 @@ fn every_item_comes_back_as_it_was_written() {
     assert_eq!(recording.next_item().unwrap(), Some(Item::Header(&header)));
     assert_eq!(recording.next_item().unwrap(), Some(Item::Ports(&[ports])));
     assert_eq!(recording.next_item().unwrap(), Some(Item::Event(full)));
+    assert_eq!(recording.next_item().unwrap(), Some(Item::Failed(FAILURE)));
     assert_eq!(recording.next_item().unwrap(), Some(Item::Anchor(anchor)));
     let lost = Item::Lost { kind: EventKind::OvsPktExec, count: u64::MAX };
     assert_eq!(recording.next_item().unwrap(), Some(lost));

@@ -5,6 +5,7 @@ mod compact;
 mod damaged;
 mod golden;
 mod inputs;
+mod one_format;
 mod options;
 mod script;
 mod semantics;
@@ -50,7 +51,7 @@ fn drain(mut recording: Recording) -> Result<Outcome, RecordingError> {
             }
             Record::Unreadable => unreadable += 1,
             Record::Lost { kind, count } => outcome.lost.push((kind, count)),
-            Record::Failed { .. } => panic!("the script records no failures"),
+            Record::Failed { .. } => panic!("these recordings have no failures"),
         }
     }
     assert_eq!(unreadable, recording.counts().malformed_events());
