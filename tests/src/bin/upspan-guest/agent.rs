@@ -1,0 +1,120 @@
+//! The program under test, running.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// `upspan`, doing what it was told. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    child: Child,
+    printed: Arc<AtomicU64>,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it wrote to standard error.
+    pub(crate) said: Vec<String>,
+}
+
+impl Agent {
+    /// Longest time to end after SIGTERM.
+    const END: Duration = Duration::from_secs(60);
+
+    /// Starts it.
+    pub(crate) fn start(program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let (printed, said) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+        if let Some(stdout) = child.stdout.take() {
+            let printed = Arc::clone(&printed);
+            thread::spawn(move || lines(stdout, |_| _ = printed.fetch_add(1, Relaxed)));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let said = Arc::clone(&said);
+            thread::spawn(move || {
+                lines(stderr, |line| {
+                    said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                });
+            });
+        }
+        Ok(Self { child, printed, said })
+    }
+
+    /// Lines on standard output so far.
+    pub(crate) fn printed(&self) -> u64 {
+        self.printed.load(Relaxed)
+    }
+
+    /// Lines on standard error so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error if it has ended.
+    pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            anyhow::bail!("upspan has ended: {status}: {}", self.said().join("\n"));
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<Ended> {
+        self.signal(Signal::TERM)?;
+        let status =
+            wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))?;
+        Ok(Ended { status, said: self.said() })
+    }
+
+    /// Ends it without asking.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        signal_process(self.pid(), signal)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal_process(pid: u32, signal: Signal) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
+    kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
+}
+
+fn lines(from: impl Read, mut take: impl FnMut(String)) {
+    BufReader::new(from).lines().map_while(Result::ok).for_each(&mut take);
+}
