@@ -2,11 +2,14 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use rustix::process::Signal;
 
-/// Seconds until a program is given up.
-const SECONDS: &str = "60";
+use crate::agent::signal_process;
+use crate::wait::LIMIT;
 
 /// Runs a program, whose words are parted by blanks. Returns what it printed.
 pub(crate) fn run(line: &str) -> anyhow::Result<String> {
@@ -25,9 +28,9 @@ pub(crate) fn feed(line: &str, input: &str) -> anyhow::Result<String> {
 
 fn finish(words: &[&str], input: &str) -> anyhow::Result<String> {
     let shown = words.join(" ");
-    let mut child = Command::new("timeout")
-        .arg(SECONDS)
-        .args(words)
+    let (program, arguments) = words.split_first().context("no program")?;
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -36,7 +39,16 @@ fn finish(words: &[&str], input: &str) -> anyhow::Result<String> {
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).with_context(|| format!("{shown} does not read"))?;
     }
-    let output = child.wait_with_output().with_context(|| format!("cannot wait for {shown}"))?;
+    let pid = child.id();
+    let (done, outcome) = mpsc::channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    let output = match outcome.recv_timeout(LIMIT) {
+        Ok(output) => output.with_context(|| format!("cannot wait for {shown}"))?,
+        Err(_) => {
+            signal_process(pid, Signal::KILL)?;
+            bail!("{shown} has not ended within {} s", LIMIT.as_secs());
+        }
+    };
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{shown}: {} {}", output.status, said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -11,7 +11,7 @@ pub(crate) enum Ident {
     Marked(Mark),
     /// Of TCP, the payload may not have been captured.
     Tcp(TcpIdent),
-    /// All of it from the EtherType on, without VLAN tags.
+    /// All of it from the EtherType on, without VLAN tags and the checksum of UDP.
     Whole(Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ impl Ident {
         if let Some(tcp) = tcp(rest, len) {
             return Self::Tcp(tcp);
         }
-        Mark::find(packet.bytes).map_or_else(|| Self::Whole(rest.to_vec()), Self::Marked)
+        Mark::find(packet.bytes).map_or_else(|| Self::Whole(without_checksum(rest)), Self::Marked)
     }
 
     /// Its mark.
@@ -67,6 +67,21 @@ impl std::fmt::Display for Ident {
 fn without_tag(from_type: &[u8]) -> Option<&[u8]> {
     let (ether_type, _) = from_type.split_first_chunk()?;
     matches!(ether_type, [0x81, 0] | [0x88, 0xa8]).then(|| from_type.get(4..)).flatten()
+}
+
+/// The kernel computes the checksum of UDP late.
+fn without_checksum(from_type: &[u8]) -> Vec<u8> {
+    const UDP: u8 = 17;
+    let udp = match from_type {
+        [0x08, 0, ip @ ..] if ip.get(9) == Some(&UDP) => Some(2 + usize::from(ip[0] & 15) * 4),
+        [0x86, 0xdd, ip @ ..] if ip.get(6) == Some(&UDP) => Some(2 + 40),
+        _ => None,
+    };
+    let mut bytes = from_type.to_vec();
+    if let Some(checksum) = udp.and_then(|at| bytes.get_mut(at + 6..at + 8)) {
+        checksum.fill(0);
+    }
+    bytes
 }
 
 /// From the EtherType on; `len` bytes in all, of which some may not have been captured.

@@ -12,6 +12,8 @@ use upspan::event::{EventKind, Tid};
 use upspan::ports::PortNo;
 use upspan_tests::fixtures::Set;
 
+use crate::mark::{Mark, Traffic};
+
 pub(crate) use events::{Event, Events, What};
 pub(crate) use ident::Ident;
 use kernel::Kernel;
@@ -24,6 +26,13 @@ pub(crate) struct TrueUpcall {
     pub(crate) set: Set,
     pub(crate) port: Option<PortNo>,
     pub(crate) packet: Ident,
+}
+
+impl TrueUpcall {
+    /// Whether it has an event of this kind.
+    pub(crate) fn has(&self, kind: EventKind) -> bool {
+        self.set.contains_key(kind.name())
+    }
 }
 
 /// What really was.
@@ -72,6 +81,12 @@ impl Truth {
             thread.close(|recv, done| add(&mut upcalls, recv, &done));
         }
         Self { upcalls, not_delivered: kernel.left() }
+    }
+
+    /// Upcalls of packets with a mark of this kind.
+    pub(crate) fn marked(&self, traffic: Traffic) -> impl Iterator<Item = &TrueUpcall> {
+        let is_it = move |mark: Mark| mark.traffic == traffic;
+        self.upcalls.values().filter(move |upcall| upcall.packet.mark().is_some_and(is_it))
     }
 }
 
