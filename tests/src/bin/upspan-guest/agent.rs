@@ -1,9 +1,8 @@
 //! The program under test, running.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +16,6 @@ use crate::wait;
 #[derive(Debug)]
 pub(crate) struct Agent {
     child: Child,
-    printed: Arc<AtomicU64>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -29,6 +27,14 @@ pub(crate) struct Ended {
     pub(crate) said: Vec<String>,
 }
 
+impl Ended {
+    /// Whether it ended as one that was asked to.
+    pub(crate) fn is_well(&self) -> bool {
+        const INTERRUPTED: i32 = 130;
+        self.status.success() || self.status.code() == Some(INTERRUPTED)
+    }
+}
+
 impl Agent {
     /// Longest time to end after SIGTERM.
     const END: Duration = Duration::from_secs(60);
@@ -38,29 +44,20 @@ impl Agent {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
-        let (printed, said) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
-        if let Some(stdout) = child.stdout.take() {
-            let printed = Arc::clone(&printed);
-            thread::spawn(move || lines(stdout, |_| _ = printed.fetch_add(1, Relaxed)));
-        }
+        let said = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = child.stderr.take() {
             let said = Arc::clone(&said);
             thread::spawn(move || {
-                lines(stderr, |line| {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                });
+                }
             });
         }
-        Ok(Self { child, printed, said })
-    }
-
-    /// Lines on standard output so far.
-    pub(crate) fn printed(&self) -> u64 {
-        self.printed.load(Relaxed)
+        Ok(Self { child, said })
     }
 
     /// Lines on standard error so far.
@@ -113,8 +110,4 @@ impl Drop for Agent {
 pub(crate) fn signal_process(pid: u32, signal: Signal) -> anyhow::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
     kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
-}
-
-fn lines(from: impl Read, mut take: impl FnMut(String)) {
-    BufReader::new(from).lines().map_while(Result::ok).for_each(&mut take);
 }

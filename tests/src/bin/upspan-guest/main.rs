@@ -2,7 +2,9 @@
 //! traffic of every kind, and judges what the agent makes of it. As root; it changes the machine.
 
 mod agent;
+mod capture;
 mod command;
+mod found;
 mod mark;
 mod namespace;
 mod network;
@@ -11,6 +13,7 @@ mod scenarios;
 mod traces;
 mod traffic;
 mod truth;
+mod vswitchd;
 mod wait;
 
 use std::path::PathBuf;

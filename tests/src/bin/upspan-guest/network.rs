@@ -38,6 +38,9 @@ pub(crate) const T1: Host = Host { name: "t1", number: 5, device: "vx" };
 /// Behind a Geneve tunnel.
 pub(crate) const T2: Host = Host { name: "t2", number: 6, device: "gn" };
 
+/// Comes later.
+pub(crate) const H7: Host = Host { name: "h7", number: 7, device: "eth0" };
+
 const HOSTS: [Host; 6] = [H1, H2, H3, H4, T1, T2];
 
 impl Host {
@@ -89,6 +92,8 @@ pub(crate) mod sink {
 
     pub(crate) const PLAIN: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 200, 0, 1));
     pub(crate) const PROBES: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 200, 9, 9));
+    pub(crate) const FLOOD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 200, 8, 8));
+    pub(crate) const NEW_PORT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 200, 7, 7));
     pub(crate) const PLAIN6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x200, 0, 0, 0, 0, 0, 1));
     pub(crate) const VLAN: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 201, 0, 1));
     pub(crate) const CONNTRACK: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 202, 0, 1));
@@ -124,13 +129,7 @@ pub(crate) fn set_up() -> anyhow::Result<()> {
         );
         feed(&format!("ip -n {} -batch -", host.name), &underlay)?;
     }
-    feed(
-        "ip -batch -",
-        "addr add 192.168.50.1/24 dev br-ex\n\
-         link set br-ex up\n\
-         neigh add 192.168.50.2 lladdr 02:00:00:00:01:02 dev br-ex\n\
-         neigh add 192.168.50.3 lladdr 02:00:00:00:01:03 dev br-ex\n",
-    )?;
+    underlay()?;
     for host in HOSTS {
         let batch = format!("link set lo up\n{}", host.set_up());
         feed(&format!("ip -n {} -batch -", host.name), &batch)?;
@@ -175,6 +174,26 @@ pub(crate) fn bridges() -> anyhow::Result<()> {
     // Otherwise one flow stands for all ports of a pair of addresses.
     run("ovs-appctl upcall/disable-megaflows")?;
     Ok(())
+}
+
+/// Gives br-ex the addresses of the tunnels' near end.
+pub(crate) fn underlay() -> anyhow::Result<()> {
+    feed(
+        "ip -batch -",
+        "addr add 192.168.50.1/24 dev br-ex\n\
+         link set br-ex up\n\
+         neigh add 192.168.50.2 lladdr 02:00:00:00:01:02 dev br-ex\n\
+         neigh add 192.168.50.3 lladdr 02:00:00:00:01:03 dev br-ex\n",
+    )?;
+    Ok(())
+}
+
+/// Removes the bridges, and with them the datapath.
+pub(crate) fn remove_bridges() -> anyhow::Result<()> {
+    run("ovs-vsctl del-br br0 -- del-br br-ex")?;
+    wait::until("the datapath goes", LIMIT, || {
+        Ok((!run("ovs-dpctl dump-dps")?.contains("ovs-system")).then_some(()))
+    })
 }
 
 /// What the kernel counts of its datapath.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Instant;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
@@ -17,8 +16,6 @@ pub(crate) struct Traces {
 /// A trace. Traces come whole, in one request each.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    /// When it was seen to have arrived.
-    pub(crate) arrived: Instant,
     spans: Vec<Span>,
 }
 
@@ -42,8 +39,7 @@ impl Traces {
             for span in spans {
                 by_id.entry(span.trace_id.clone()).or_default().push(span);
             }
-            let arrived = Instant::now();
-            self.traces.extend(by_id.into_values().map(|spans| Trace { arrived, spans }));
+            self.traces.extend(by_id.into_values().map(|spans| Trace { spans }));
         }
         &self.traces
     }
@@ -62,6 +58,11 @@ impl Trace {
     /// The root span.
     pub(crate) fn root(&self) -> Option<&Span> {
         self.spans.iter().find(|span| span.parent_span_id.is_empty())
+    }
+
+    /// When the upcall began, in nanoseconds since 1970.
+    pub(crate) fn start(&self) -> Option<u64> {
+        self.root().map(|root| root.start_time_unix_nano)
     }
 
     fn value(&self, key: &str) -> Option<&Value> {
@@ -88,6 +89,16 @@ impl Trace {
     /// Whether the upcall says that it is complete.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self.value("ovs.upcall.complete"), Some(Value::BoolValue(true)))
+    }
+
+    /// Whether it says of each missing event what it is and why.
+    pub(crate) fn says_what_is_missing(&self) -> bool {
+        let strings = |key| match self.value(key) {
+            Some(Value::ArrayValue(array)) => array.values.len(),
+            _ => 0,
+        };
+        let missing = strings("ovs.upcall.missing");
+        missing > 0 && missing == strings("ovs.upcall.missing_reason")
     }
 
     /// Whether it is of an upcall that the kernel could not deliver.

@@ -1,20 +1,16 @@
 //! Traffic of every kind at a rate that nothing is lost at: all upcalls are complete, put together
 //! as they really were, and arrive as traces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use rustix::time::{ClockId, clock_gettime};
-use upspan::correlate::Config;
 use upspan::event::{EventKind, MonotonicNs};
-use upspan::pipeline;
-use upspan::source::input::Input;
-use upspan::source::recording::{Options, Recording};
-use upspan_tests::collect::Collected;
 
-use crate::agent::Agent;
+use crate::capture::{Probes, Recorder, Running};
+use crate::found::{Found, FoundUpcall};
 use crate::mark::Traffic;
 use crate::network::{self, sink};
 use crate::report::Report;
@@ -28,32 +24,20 @@ const RECORDING: &str = "/tmp/lossless.upspan";
 const PROMPT: Duration = Duration::from_secs(5);
 
 pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let mut traces = Traces::start();
-    let mut run = Agent::start(upspan, &["run", "--endpoint", &traces.endpoint()])?;
-    let mut record = Agent::start(upspan, &["record", "-w", RECORDING])?;
-    let mut probe = 0;
-    traffic::probe(&mut probe, "a first trace, and a first recorded event", || {
-        run.must_run()?;
-        record.must_run()?;
-        Ok((!traces.update().is_empty() && record.printed() > 1).then_some(()))
-    })?;
-    prompt(&mut probe, &mut traces, report)?;
+    let mut probes = Probes::default();
+    let mut run = Running::start(upspan, &[], &mut probes)?;
+    let record = Recorder::start(upspan, RECORDING, &[], &mut probes)?;
+    prompt(&mut probes, &mut run.traces, report)?;
+    let first = probes.traced(&mut run.traces)?;
 
     let (before, started) = (network::lookups()?, now());
     let expected = traffic::everything(report)?;
     let (after, ended) = (network::lookups()?, now());
     report.equal("datapath lost none", after.lost, before.lost);
-    // What was sent before has arrived when this has: also the last of a batch of traces.
-    let last = traffic::FIRST_PORT + probe;
-    traffic::probe(&mut probe, "the last trace", || {
-        Ok(traces.to(sink::PROBES, last).next().map(drop))
-    })?;
-    let recorded = record.stop()?;
-    report.check("record ends well", recorded.status.success(), recorded.said.join(" | "));
-    let ran = run.stop()?;
-    report.check("run ends well", ran.status.code() == Some(130) || ran.status.success(), ran.said.join(" | "));
-
-    let events = Events::read(Path::new(RECORDING))?;
+    // What was sent before has arrived when this has.
+    let last = probes.traced(&mut run.traces)?;
+    let (mut traces, _) = run.stop(report)?;
+    let events = record.stop(report)?;
     report.equal("nothing lost", events.lost(), 0);
     let truth = Truth::of(&events);
     report.none("every dp_upcall was read", events.all.len(), &truth.not_delivered);
@@ -63,9 +47,15 @@ pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
     });
     report.equal("misses that the kernel counts", seen.count() as u64, after.missed - before.missed);
     counts(&expected, &truth, report)?;
-    let collected = correlate()?;
-    joins(&collected, &truth, &events, report);
-    spans(&mut traces, &truth, report)
+    let found = Found::read(Path::new(RECORDING))?;
+    joins(&found, &truth, &events, report);
+    complete(&found, &events, started..ended, report);
+    let traces: Vec<&Trace> = traces
+        .update()
+        .iter()
+        .filter(|trace| trace.start().is_some_and(|start| (first..last).contains(&start)))
+        .collect();
+    spans(&traces, &truth, report)
 }
 
 /// On the clock of the events.
@@ -75,16 +65,13 @@ fn now() -> MonotonicNs {
 }
 
 /// How soon a trace arrives, measured a few times.
-fn prompt(probe: &mut u16, traces: &mut Traces, report: &mut Report) -> anyhow::Result<()> {
+fn prompt(probes: &mut Probes, traces: &mut Traces, report: &mut Report) -> anyhow::Result<()> {
     const TIMES: u16 = 5;
     let mut slowest = Duration::ZERO;
     for _ in 0..TIMES {
-        let port = traffic::FIRST_PORT + *probe;
         let sent = Instant::now();
-        let arrived = traffic::probe(probe, "a trace", || {
-            Ok(traces.to(sink::PROBES, port).next().map(|trace| trace.arrived))
-        })?;
-        slowest = slowest.max(arrived - sent);
+        probes.traced(traces)?;
+        slowest = slowest.max(sent.elapsed());
     }
     let detail = format!("the slowest of {TIMES} traces arrived after {} ms", slowest.as_millis());
     report.check("prompt", slowest <= PROMPT, detail);
@@ -115,41 +102,23 @@ fn counts(expected: &[Expected], truth: &Truth, report: &mut Report) -> anyhow::
     Ok(())
 }
 
-/// Runs the recording through the correlator.
-fn correlate() -> anyhow::Result<Collected> {
-    let options = Options { strict: true, ..Options::default() };
-    let mut recording = Recording::open(&Input::from(Path::new(RECORDING)), options)?;
-    ensure!(recording.has_port_map() || recording.next()?.is_some(), "the recording is empty");
-    let mut recording = Recording::open(&Input::from(Path::new(RECORDING)), Options::default())?;
-    let mut collected = Collected::default();
-    pipeline::run(&mut recording, Config::default(), &mut collected, |_| true)?;
-    Ok(collected)
-}
-
 /// The correlator has found what was, and nothing else.
-fn joins(collected: &Collected, truth: &Truth, events: &Events, report: &mut Report) {
+fn joins(found: &Found, truth: &Truth, events: &Events, report: &mut Report) {
     let mut faults = Vec::new();
-    for set in &collected.sets {
-        let recv = set[EventKind::RecvUpcall.name()];
-        match truth.upcalls.get(&recv) {
+    for FoundUpcall { set, .. } in &found.upcalls {
+        match truth.upcalls.get(&set[EventKind::RecvUpcall.name()]) {
             Some(upcall) if upcall.set == *set => {}
-            Some(upcall) => faults.push(format!(
-                "{} at {:?}: {set:?} instead of {:?}",
-                upcall.packet, upcall.port, upcall.set
-            )),
+            Some(TrueUpcall { packet, set: real, .. }) => {
+                faults.push(format!("{packet}: {set:?} instead of {real:?}"));
+            }
             None => faults.push(format!("{set:?} was not")),
         }
     }
-    report.none("put together as they were", collected.sets.len(), &faults);
-    report.equal("as many as there were", collected.sets.len(), truth.upcalls.len());
-    report.equal("complete", collected.complete, collected.sets.len());
-    report.check(
-        "segments of super-packets",
-        collected.gso_segments > 0,
-        format_args!("{}", collected.gso_segments),
-    );
-    let left: Vec<_> = collected.unmatched.iter().collect();
-    report.say(format_args!("matches {:?}, unmatched {left:?}", collected.matches));
+    report.none("put together as they were", found.upcalls.len(), &faults);
+    report.equal("as many as there were", found.upcalls.len(), truth.upcalls.len());
+    let segments = found.upcalls.iter().filter(|upcall| upcall.is_segment).count();
+    report.check("segments of super-packets", segments > 0, segments);
+    report.say(format_args!("matches {:?}, unmatched {:?}", found.matches, found.unmatched));
     let unusable = events.all.iter().filter(|event| matches!(event.what, What::Unusable(..)));
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for event in unusable {
@@ -162,10 +131,26 @@ fn joins(collected: &Collected, truth: &Truth, events: &Events, report: &mut Rep
     report.say(format_args!("{} of the dropped ones were executed", executed.count()));
 }
 
+/// Nothing is missing of what was captured from its beginning to its end.
+fn complete(found: &Found, events: &Events, time: Range<MonotonicNs>, report: &mut Report) {
+    let times: HashMap<u64, MonotonicNs> =
+        events.all.iter().map(|event| (event.head.ordinal.0, event.head.ts)).collect();
+    let in_time = |upcall: &&FoundUpcall| {
+        let recv = upcall.set[EventKind::RecvUpcall.name()];
+        times.get(&recv).is_some_and(|at| time.contains(at))
+    };
+    let all: Vec<&FoundUpcall> = found.upcalls.iter().filter(in_time).collect();
+    let incomplete: Vec<String> = all
+        .iter()
+        .filter(|upcall| !upcall.missing.is_empty())
+        .map(|FoundUpcall { set, missing, .. }| format!("{set:?} lacks {:?}", missing.iter().collect::<Vec<_>>()))
+        .collect();
+    report.none("complete", all.len(), &incomplete);
+}
+
 /// The traces are what they should be.
-fn spans(traces: &mut Traces, truth: &Truth, report: &mut Report) -> anyhow::Result<()> {
+fn spans(traces: &[&Trace], truth: &Truth, report: &mut Report) -> anyhow::Result<()> {
     let ports = network::ports()?;
-    let traces = traces.update();
     let mut faults: Vec<String> = traces.iter().filter_map(|trace| trace.fault()).collect();
     report.none("shape of traces", traces.len(), &faults);
     faults.clear();
@@ -187,7 +172,7 @@ fn spans(traces: &mut Traces, truth: &Truth, report: &mut Report) -> anyhow::Res
         .collect();
     report.none("traces are complete", traces.len(), &incomplete);
     let to_udp = |to: &str| {
-        let is_it = |trace: &&Trace| {
+        let is_it = |trace: &&&Trace| {
             trace.string("destination.address") == Some(to)
                 && trace.string("network.transport") == Some("udp")
         };

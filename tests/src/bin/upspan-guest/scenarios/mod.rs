@@ -1,6 +1,9 @@
 //! What is tried.
 
+mod faults;
 mod lossless;
+mod overload;
+mod socket_overflow;
 
 use std::path::Path;
 
@@ -13,12 +16,21 @@ use crate::report::Report;
 pub(crate) enum Scenario {
     /// Traffic of every kind, of which nothing may be lost.
     Lossless,
+    /// A flood, of which much is lost.
+    Overload,
+    /// A vswitchd that does not read.
+    SocketOverflow,
+    /// What comes and goes.
+    Faults,
 }
 
 impl Scenario {
     fn name(self) -> &'static str {
         match self {
             Self::Lossless => "lossless",
+            Self::Overload => "overload",
+            Self::SocketOverflow => "socket-overflow",
+            Self::Faults => "faults",
         }
     }
 
@@ -27,6 +39,9 @@ impl Scenario {
         report.begin(self.name());
         let outcome = match self {
             Self::Lossless => lossless::run(upspan, report),
+            Self::Overload => overload::run(upspan, report),
+            Self::SocketOverflow => socket_overflow::run(upspan, report),
+            Self::Faults => faults::run(upspan, report),
         };
         if let Err(error) = outcome {
             report.check("runs", false, format_args!("{error:#}"));

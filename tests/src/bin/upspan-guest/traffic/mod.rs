@@ -6,9 +6,10 @@ mod udp;
 
 use std::iter::repeat_n;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use crate::mark::{Mark, Traffic};
-use crate::network::{self, H1, H3, Host, T1, T2, sink};
+use crate::network::{self, H1, H3, H7, Host, T1, T2, sink};
 use crate::report::Report;
 use crate::wait::{self, LIMIT};
 
@@ -221,27 +222,45 @@ fn arp() -> anyhow::Result<()> {
     network::await_delivery("p3", before + 2 * u64::from(ARP_ADDRESSES))
 }
 
-/// Sends what has not been sent before, until `seen` says that it was seen.
+/// Packets of a flood, and of a part of one.
+const FLOOD: u16 = 8000;
+const FLOOD_PART: u16 = 2000;
+
+/// Sends much at once.
+pub(crate) fn flood() -> anyhow::Result<()> {
+    send(H1, (0..FLOOD).map(|number| packet(Traffic::Flood, sink::FLOOD, number)))
+}
+
+/// Sends a part of that at once.
+pub(crate) fn flood_part(part: u16) -> anyhow::Result<()> {
+    let numbers = part * FLOOD_PART..(part + 1) * FLOOD_PART;
+    send(H1, numbers.map(|number| packet(Traffic::Flood, sink::FLOOD, number)))
+}
+
+/// Sends a packet from the host that came last.
+pub(crate) fn send_from_new_port(number: u16) -> anyhow::Result<()> {
+    send(H7, [packet(Traffic::Probe, sink::NEW_PORT, number)])
+}
+
+/// How long a probe is given until the next one.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// Sends what has not been sent before, until `seen` has something.
 pub(crate) fn probe<T>(
-    first: &mut u16,
+    next: &mut u16,
     what: &str,
     mut seen: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     wait::until(what, LIMIT, || {
-        send(H1, [probe_packet(*first)])?;
-        *first += 1;
-        let since = std::time::Instant::now();
-        while since.elapsed() < std::time::Duration::from_millis(500) {
+        send(H1, [packet(Traffic::Probe, sink::PROBES, *next)])?;
+        *next += 1;
+        let sent = Instant::now();
+        while sent.elapsed() < PROBE {
             if let Some(seen) = seen()? {
                 return Ok(Some(seen));
             }
-            wait::pause(std::time::Duration::from_millis(5));
+            wait::pause(Duration::from_millis(5));
         }
         Ok(None)
     })
-}
-
-/// A packet that is the only one of its flow.
-pub(crate) fn probe_packet(number: u16) -> Packet {
-    packet(Traffic::Probe, sink::PROBES, number)
 }

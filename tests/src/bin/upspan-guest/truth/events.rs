@@ -103,6 +103,20 @@ impl Events {
         Ok(events)
     }
 
+    /// How many events there are by now in a recording that is being written.
+    pub(crate) fn so_far(path: &Path) -> usize {
+        let count = || -> anyhow::Result<usize> {
+            let mut recording = Recording::open(&Input::from(path), Options::default())?;
+            let mut events = 0;
+            while let Some(record) = recording.next()? {
+                events += usize::from(matches!(record, Record::Event(_)));
+            }
+            Ok(events)
+        };
+        // There may be no file yet, or not enough of it.
+        count().unwrap_or(0)
+    }
+
     /// Events of a kind.
     pub(crate) fn of(&self, kind: EventKind) -> impl Iterator<Item = &Event> {
         self.all.iter().filter(move |event| event.kind() == kind)

@@ -1,6 +1,7 @@
 //! Which events really belong together. It is found without the correlator, by means that it does
 //! not have: every packet is identified by a mark in it or by its headers, and nothing is lost.
 
+mod align;
 mod events;
 mod ident;
 mod kernel;
@@ -14,6 +15,7 @@ use upspan_tests::fixtures::Set;
 
 use crate::mark::{Mark, Traffic};
 
+pub(crate) use align::align;
 pub(crate) use events::{Event, Events, What};
 pub(crate) use ident::Ident;
 use kernel::Kernel;
