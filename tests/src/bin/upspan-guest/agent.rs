@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait;
@@ -17,6 +17,7 @@ use crate::wait;
 pub(crate) struct Agent {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 /// How it ended.
@@ -49,15 +50,15 @@ impl Agent {
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let said = Arc::new(Mutex::new(Vec::new()));
-        if let Some(stderr) = child.stderr.take() {
+        let listener = child.stderr.take().map(|stderr| {
             let said = Arc::clone(&said);
             thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 }
-            });
-        }
-        Ok(Self { child, said })
+            })
+        });
+        Ok(Self { child, said, listener })
     }
 
     /// Lines on standard error so far.
@@ -73,7 +74,7 @@ impl Agent {
     /// An error if it has ended.
     pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            anyhow::bail!("upspan has ended: {status}: {}", self.said().join("\n"));
+            bail!("upspan has ended: {status}: {}", self.said().join("\n"));
         }
         Ok(())
     }
@@ -83,6 +84,10 @@ impl Agent {
         self.signal(Signal::TERM)?;
         let status =
             wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))?;
+        // It has read everything when it ends.
+        if let Some(Err(_)) = self.listener.take().map(JoinHandle::join) {
+            bail!("whoever reads what upspan says has panicked");
+        }
         Ok(Ended { status, said: self.said() })
     }
 

@@ -23,6 +23,13 @@ pub(crate) struct FoundUpcall {
     pub(crate) is_segment: bool,
 }
 
+impl FoundUpcall {
+    /// Whether it has an event of this kind.
+    pub(crate) fn has(&self, kind: EventKind) -> bool {
+        self.set.contains_key(kind.name())
+    }
+}
+
 /// Everything that was found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {

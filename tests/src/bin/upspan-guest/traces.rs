@@ -154,7 +154,7 @@ impl Trace {
         let [dp, recv, put, execute, packet] = events.map(|event| saw(event) == 1);
         let expected = [
             ("kernel_to_vswitchd", dp && recv),
-            ("lookup", recv && (put || execute)),
+            ("lookup", recv && (put || execute && self.is_complete())),
             ("execute_to_kernel", execute && packet),
             ("translate", self.is_complete()),
             ("batch_wait", self.is_complete()),
