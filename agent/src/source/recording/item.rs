@@ -190,11 +190,6 @@ impl<'a> RecordedEvent<'a> {
         match self.kind {
             EventKind::DpUpcall => {
                 let packet = self.linear_packet();
-                // Its `recv_upcall` is left out, too; left to wait, it would be taken for the
-                // `dp_upcall` of the same packet's next miss.
-                if self.upcall_type == OVS_PACKET_CMD_ACTION {
-                    return Err(Unusable::NotAMiss);
-                }
                 if packet.bytes.is_empty() {
                     return Err(Unusable::NoPacket);
                 }
@@ -255,9 +250,6 @@ impl<'a> RecordedEvent<'a> {
         }
     }
 }
-
-/// Of `enum ovs_packet_cmd` of the kernel's include/uapi/linux/openvswitch.h.
-const OVS_PACKET_CMD_ACTION: u32 = 2;
 
 /// The first `len` bytes, or as many as there are.
 fn start(bytes: &[u8], len: u32) -> &[u8] {

@@ -94,7 +94,6 @@ fn events_of_no_use_are_told_apart() {
         (EventText { pkt: vec![], ..dp.clone() }, Unusable::NoPacket),
         (EventText { dev_name: "p9", ..dp.clone() }, Unusable::UnknownPort),
         (EventText { dpif_name: "other", ..dp.clone() }, Unusable::UnknownPort),
-        (EventText { upcall_type: 2, ..dp.clone() }, Unusable::NotAMiss),
         (EventText { upcall_type: 1, ..recv.clone() }, Unusable::NotAMiss),
         (EventText { pkt_size: 0, ..recv.clone() }, Unusable::NoPacket),
         (EventText { key_size: 0, ..recv.clone() }, Unusable::NoKey),
