@@ -82,8 +82,7 @@ impl Agent {
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(mut self) -> anyhow::Result<Ended> {
         self.signal(Signal::TERM)?;
-        let status =
-            wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))?;
+        let status = wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))?;
         // It has read everything when it ends.
         if let Some(Err(_)) = self.listener.take().map(JoinHandle::join) {
             bail!("whoever reads what upspan says has panicked");

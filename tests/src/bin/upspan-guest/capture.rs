@@ -1,6 +1,8 @@
 //! Agents that are known to capture, as a packet has been seen to come out of each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 
 use crate::agent::{Agent, Ended};
 use crate::report::Report;
@@ -48,11 +50,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts it, and waits until it captures.
-    pub(crate) fn start(
-        upspan: &Path,
-        more: &[&str],
-        probes: &mut Probes,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(upspan: &Path, more: &[&str], probes: &mut Probes) -> anyhow::Result<Self> {
         let mut traces = Traces::start();
         let endpoint = traces.endpoint();
         let arguments = [&["run", "--endpoint", &endpoint], more].concat();
@@ -77,32 +75,32 @@ impl Running {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     agent: Agent,
-    path: &'static Path,
+    path: PathBuf,
 }
 
 impl Recorder {
     /// Starts it, and waits until it captures.
     pub(crate) fn start(
         upspan: &Path,
-        path: &'static str,
+        path: &Path,
         more: &[&str],
         probes: &mut Probes,
     ) -> anyhow::Result<Self> {
-        let arguments = [&["record", "-q", "-w", path], more].concat();
+        let name = path.to_str().context("the folder for recordings has a strange name")?;
+        let arguments = [&["record", "-q", "-w", name], more].concat();
         let mut agent = Agent::start(upspan, &arguments)?;
-        let path = Path::new(path);
         probes.until("a recorded event", || {
             agent.must_run()?;
             Ok((Events::so_far(path) > 0).then_some(()))
         })?;
-        Ok(Self { agent, path })
+        Ok(Self { agent, path: path.to_owned() })
     }
 
     /// Ends it, and reads what it has recorded.
     pub(crate) fn stop(self, report: &mut Report) -> anyhow::Result<Events> {
         let ended = self.agent.stop()?;
         report.check("record ends well", ended.is_well(), said(&ended));
-        Events::read(self.path)
+        Events::read(&self.path)
     }
 }
 

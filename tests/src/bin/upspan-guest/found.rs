@@ -9,9 +9,7 @@ use upspan::pipeline::{self, Consumer};
 use upspan::ports::Ports;
 use upspan::source::input::Input;
 use upspan::source::recording::{Options, Recording};
-use upspan::upcall::{
-    FailedUpcall, MatchMethod, Missing, Unmatched, UnmatchedReason, Upcall,
-};
+use upspan::upcall::{FailedUpcall, MatchMethod, Missing, Unmatched, UnmatchedReason, Upcall};
 use upspan_tests::fixtures::Set;
 
 /// An upcall as it was found.

@@ -16,12 +16,13 @@ mod truth;
 mod vswitchd;
 mod wait;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use report::Report;
-use scenarios::Scenario;
+use scenarios::{Place, Scenario};
 
 /// Tries upspan on the Open vSwitch of this machine, which should be a VM.
 #[derive(Debug, Parser)]
@@ -29,6 +30,10 @@ struct Cli {
     /// The program to try
     #[arg(long)]
     upspan: PathBuf,
+
+    /// Folder for recordings, which is made
+    #[arg(long, default_value = "/tmp/upspan-guest")]
+    out: PathBuf,
 
     /// What to try [default: everything]
     #[arg(long, value_enum)]
@@ -38,13 +43,15 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut report = Report::default();
+    let place = Place { upspan: &cli.upspan, out: &cli.out };
     report.begin("network");
-    let network = network::set_up();
-    report.check("set up", network.is_ok(), network.as_ref().err().map_or_else(String::new, |error| format!("{error:#}")));
-    if network.is_ok() {
+    let ready = fs::create_dir_all(&cli.out).map_err(Into::into).and_then(|()| network::set_up());
+    let detail = ready.as_ref().map_or_else(|error| format!("{error:#}"), |()| "done".to_owned());
+    report.check("set up", ready.is_ok(), detail);
+    if ready.is_ok() {
         let all = Scenario::value_variants();
         let chosen = if cli.scenario.is_empty() { all } else { &cli.scenario };
-        chosen.iter().for_each(|scenario| scenario.run(&cli.upspan, &mut report));
+        chosen.iter().for_each(|scenario| scenario.run(&place, &mut report));
     }
     if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -141,7 +141,11 @@ impl Trace {
     fn missing_span(&self, root: &Span) -> Option<String> {
         let has = |name: &str| self.spans.iter().any(|span| span.name == name);
         let saw = |name: &str| {
-            self.spans.iter().flat_map(|span| &span.events).filter(|event| event.name == name).count()
+            self.spans
+                .iter()
+                .flat_map(|span| &span.events)
+                .filter(|event| event.name == name)
+                .count()
         };
         let events = ["dp_upcall", "recv_upcall", "op_flow_put", "op_flow_execute", "ovs_pkt_exec"];
         if let Some(twice) = events.into_iter().find(|event| saw(event) > 1) {

@@ -1,11 +1,11 @@
 //! vswitchd, datapaths, ports and agents come and go.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::Place;
 use crate::capture::{Probes, Running};
 use crate::command::{feed, run as command};
 use crate::network;
@@ -14,10 +14,10 @@ use crate::traffic;
 use crate::vswitchd;
 use crate::wait::{self, LIMIT};
 
-pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> {
     let mut probes = Probes::default();
     let uprobes = uprobe_events()?;
-    let mut run = Running::start(upspan, &[], &mut probes)?;
+    let mut run = Running::start(place.upspan, &[], &mut probes)?;
     idle(&run, report)?;
 
     vswitchd::restart()?;
@@ -30,7 +30,7 @@ pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
 
     run.agent.kill()?;
     nothing_left(&uprobes, report)?;
-    let mut run = Running::start(upspan, &[], &mut probes)?;
+    let mut run = Running::start(place.upspan, &[], &mut probes)?;
     await_complete(&mut run, &mut probes, "after a killed agent", report)?;
     let (_, ended) = run.stop(report)?;
     report.say(ended.said.join(" | "));
@@ -88,10 +88,15 @@ fn idle(run: &Running, report: &mut Report) -> anyhow::Result<()> {
     let ticks = cpu_ticks(run.agent.pid())? - before;
     let percent = ticks * 1000 / start.elapsed().as_millis().max(1) as u64 * 10 / 10;
     // A tick is a hundredth of a second (USER_HZ).
-    report.check("idle", percent <= MOST_PERCENT, format_args!("{ticks} ticks in {} s", TIME.as_secs()));
+    report.check(
+        "idle",
+        percent <= MOST_PERCENT,
+        format_args!("{ticks} ticks in {} s", TIME.as_secs()),
+    );
     let status = fs::read_to_string(format!("/proc/{}/status", run.agent.pid()))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = peak.and_then(|peak| peak.split_whitespace().next()).context("VmHWM")?.parse()?;
+    let kib: u64 =
+        peak.and_then(|peak| peak.split_whitespace().next()).context("VmHWM")?.parse()?;
     report.check("memory", kib <= MOST_MIB * 1024, format_args!("{kib} KiB at most"));
     Ok(())
 }
@@ -113,8 +118,14 @@ fn uprobe_events() -> anyhow::Result<String> {
 }
 
 /// Programs that the agent loads.
-const PROGRAMS: [&str; 6] =
-    ["dp_upcall", "dp_upcall_return", "recv_upcall", "op_flow_put", "op_flow_execute", "ovs_pkt_exec"];
+const PROGRAMS: [&str; 6] = [
+    "dp_upcall",
+    "dp_upcall_return",
+    "recv_upcall",
+    "op_flow_put",
+    "op_flow_execute",
+    "ovs_pkt_exec",
+];
 
 /// No program is loaded, and no probe is registered.
 fn nothing_left(uprobes: &str, report: &mut Report) -> anyhow::Result<()> {

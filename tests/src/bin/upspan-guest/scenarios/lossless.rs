@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use upspan::event::{EventKind, MonotonicNs};
 
+use super::Place;
 use crate::capture::{Probes, Recorder, Running};
 use crate::found::{Found, FoundUpcall};
 use crate::mark::Traffic;
@@ -16,17 +16,16 @@ use crate::network::{self, sink};
 use crate::report::Report;
 use crate::traces::{Trace, Traces};
 use crate::traffic::{self, Expected, Upcalls};
-use crate::truth::{Events, TrueUpcall, Truth, What};
-
-const RECORDING: &str = "/tmp/lossless.upspan";
+use crate::truth::{Events, TrueUpcall, Truth, Type, What};
 
 /// A trace must be there after so long. On metal it takes a fraction of a second.
 const PROMPT: Duration = Duration::from_secs(5);
 
-pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> {
     let mut probes = Probes::default();
-    let mut run = Running::start(upspan, &[], &mut probes)?;
-    let record = Recorder::start(upspan, RECORDING, &[], &mut probes)?;
+    let mut run = Running::start(place.upspan, &[], &mut probes)?;
+    let recording = place.out.join("lossless.upspan");
+    let record = Recorder::start(place.upspan, &recording, &[], &mut probes)?;
     prompt(&mut probes, &mut run.traces, report)?;
     let first = probes.traced(&mut run.traces)?;
 
@@ -43,12 +42,17 @@ pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
     report.none("every dp_upcall was read", events.all.len(), &truth.not_delivered);
     report.say(format_args!("{} events, {} upcalls", events.all.len(), truth.upcalls.len()));
     let seen = events.of(EventKind::DpUpcall).filter(|event| {
-        (started..ended).contains(&event.head.ts) && matches!(event.what, What::DpUpcall { .. })
+        (started..ended).contains(&event.head.ts)
+            && matches!(event.what, What::DpUpcall { of: Type::Miss, .. })
     });
-    report.equal("misses that the kernel counts", seen.count() as u64, after.missed - before.missed);
+    report.equal(
+        "misses that the kernel counts",
+        seen.count() as u64,
+        after.missed - before.missed,
+    );
     counts(&expected, &truth, report)?;
-    let found = Found::read(Path::new(RECORDING))?;
-    joins(&found, &truth, &events, report);
+    let found = Found::read(&recording)?;
+    joins(&found, &truth, report);
     complete(&found, &events, started..ended, report);
     let traces: Vec<&Trace> = traces
         .update()
@@ -85,25 +89,29 @@ fn counts(expected: &[Expected], truth: &Truth, report: &mut Report) -> anyhow::
         let port = ports.iter().find(|(other, _)| *other == i64::from(number));
         port.map_or("?", |(_, name)| name.as_str())
     };
-    let mut found: BTreeMap<(Traffic, &str), usize> = BTreeMap::new();
+    let mut found: BTreeMap<(Traffic, Type, &str), usize> = BTreeMap::new();
     for upcall in truth.upcalls.values() {
         if let (Some(mark), Some(port)) = (upcall.packet.mark(), upcall.port) {
-            *found.entry((mark.traffic, name(port.0))).or_default() += 1;
+            *found.entry((mark.traffic, upcall.of, name(port.0))).or_default() += 1;
         }
     }
-    for &Expected { traffic, port, upcalls } in expected {
-        let found = found.get(&(traffic, port)).copied().unwrap_or(0);
+    for &Expected { traffic, of, port, upcalls } in expected {
+        let found = found.get(&(traffic, of, port)).copied().unwrap_or(0);
         let holds = match upcalls {
             Upcalls::Exactly(count) => found == count,
             Upcalls::AtLeast(count) => found >= count,
         };
-        report.check(&format!("{traffic:?} at {port}"), holds, format_args!("{found} upcalls, {upcalls:?}"));
+        let name = match of {
+            Type::Miss => format!("{traffic:?} at {port}"),
+            Type::Action => format!("{traffic:?} at {port}, again by its action"),
+        };
+        report.check(&name, holds, format_args!("{found} upcalls, {upcalls:?}"));
     }
     Ok(())
 }
 
 /// The correlator has found what was, and nothing else.
-fn joins(found: &Found, truth: &Truth, events: &Events, report: &mut Report) {
+fn joins(found: &Found, truth: &Truth, report: &mut Report) {
     let mut faults = Vec::new();
     for FoundUpcall { set, .. } in &found.upcalls {
         match truth.upcalls.get(&set[EventKind::RecvUpcall.name()]) {
@@ -119,12 +127,6 @@ fn joins(found: &Found, truth: &Truth, events: &Events, report: &mut Report) {
     let segments = found.upcalls.iter().filter(|upcall| upcall.is_segment).count();
     report.check("segments of super-packets", segments > 0, segments);
     report.say(format_args!("matches {:?}, unmatched {:?}", found.matches, found.unmatched));
-    let unusable = events.all.iter().filter(|event| matches!(event.what, What::Unusable(..)));
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for event in unusable {
-        *reasons.entry(format!("{:?}", event.what)).or_default() += 1;
-    }
-    report.say(format_args!("unusable {reasons:?}"));
     let executed =
         truth.marked(Traffic::Dropped).filter(|upcall| upcall.has(EventKind::OpFlowExecute));
     // From Open vSwitch 3.5 on a kernel from 6.12 on: they have an action `drop`.
@@ -143,7 +145,9 @@ fn complete(found: &Found, events: &Events, time: Range<MonotonicNs>, report: &m
     let incomplete: Vec<String> = all
         .iter()
         .filter(|upcall| !upcall.missing.is_empty())
-        .map(|FoundUpcall { set, missing, .. }| format!("{set:?} lacks {:?}", missing.iter().collect::<Vec<_>>()))
+        .map(|FoundUpcall { set, missing, .. }| {
+            format!("{set:?} lacks {:?}", missing.iter().collect::<Vec<_>>())
+        })
         .collect();
     report.none("complete", all.len(), &incomplete);
 }
@@ -156,7 +160,8 @@ fn spans(traces: &[&Trace], truth: &Truth, report: &mut Report) -> anyhow::Resul
     faults.clear();
     for trace in traces {
         let (number, name) = (trace.int("ovs.port.number"), trace.string("ovs.port.name"));
-        let is_right = ports.iter().any(|(n, right)| Some(*n) == number && Some(right.as_str()) == name);
+        let is_right =
+            ports.iter().any(|(n, right)| Some(*n) == number && Some(right.as_str()) == name);
         if !is_right {
             faults.push(format!("port {number:?} is called {name:?}"));
         }

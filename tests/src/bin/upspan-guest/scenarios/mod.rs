@@ -11,6 +11,15 @@ use clap::ValueEnum;
 
 use crate::report::Report;
 
+/// Where to try it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The program.
+    pub(crate) upspan: &'a Path,
+    /// Folder for recordings.
+    pub(crate) out: &'a Path,
+}
+
 /// Something to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -35,13 +44,13 @@ impl Scenario {
     }
 
     /// Tries it. What goes wrong on the way fails it, too.
-    pub(crate) fn run(self, upspan: &Path, report: &mut Report) {
+    pub(crate) fn run(self, place: &Place<'_>, report: &mut Report) {
         report.begin(self.name());
         let outcome = match self {
-            Self::Lossless => lossless::run(upspan, report),
-            Self::Overload => overload::run(upspan, report),
-            Self::SocketOverflow => socket_overflow::run(upspan, report),
-            Self::Faults => faults::run(upspan, report),
+            Self::Lossless => lossless::run(place, report),
+            Self::Overload => overload::run(place, report),
+            Self::SocketOverflow => socket_overflow::run(place, report),
+            Self::Faults => faults::run(place, report),
         };
         if let Err(error) = outcome {
             report.check("runs", false, format_args!("{error:#}"));

@@ -4,10 +4,10 @@
 //! A second recorder, with a ring that is big enough, sees everything: that is the truth.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use upspan::event::EventKind;
 
+use super::Place;
 use crate::capture::{Probes, Recorder, Running};
 use crate::found::Found;
 use crate::network;
@@ -15,18 +15,19 @@ use crate::report::Report;
 use crate::traffic;
 use crate::truth::{self, Events, Truth};
 
-const WHOLE: &str = "/tmp/overload-whole.upspan";
-const PART: &str = "/tmp/overload-part.upspan";
 /// Pages of the ring buffers: the least that there can be, and far more than is needed.
 const SMALL: &str = "16";
 const LARGE: &str = "16384";
 
-pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> {
     let mut probes = Probes::default();
-    let whole = Recorder::start(upspan, WHOLE, &["--buffer-page-count", LARGE], &mut probes)?;
-    let part = Recorder::start(upspan, PART, &["--buffer-page-count", SMALL], &mut probes)?;
-    let mut run =
-        Running::start(upspan, &["--buffer-page-count", SMALL], &mut probes)?;
+    let [whole_path, part_path] =
+        ["whole", "part"].map(|name| place.out.join(format!("overload-{name}.upspan")));
+    let whole =
+        Recorder::start(place.upspan, &whole_path, &["--buffer-page-count", LARGE], &mut probes)?;
+    let part =
+        Recorder::start(place.upspan, &part_path, &["--buffer-page-count", SMALL], &mut probes)?;
+    let mut run = Running::start(place.upspan, &["--buffer-page-count", SMALL], &mut probes)?;
     let before = network::lookups()?;
     traffic::flood()?;
     let after = network::lookups()?;
@@ -38,11 +39,15 @@ pub(super) fn run(upspan: &Path, report: &mut Report) -> anyhow::Result<()> {
     let whole = whole.stop(report)?;
 
     report.equal("the large ring lost nothing", whole.lost(), 0);
-    report.check("the small ring lost events", part.lost() > 0, format_args!("{} of {}", part.lost(), whole.all.len()));
+    report.check(
+        "the small ring lost events",
+        part.lost() > 0,
+        format_args!("{} of {}", part.lost(), whole.all.len()),
+    );
     account(&part, &whole, report);
     let truth = Truth::of(&whole);
     let aligned = truth::align(&part, &whole)?;
-    joins(&Found::read(Path::new(PART))?, &truth, &aligned, report);
+    joins(&Found::read(&part_path)?, &truth, &aligned, report);
 
     let warned = ended.said.iter().any(|line| line.contains("events were lost"));
     report.check("run says that events were lost", warned, ended.said.join(" | "));
@@ -111,4 +116,3 @@ fn joins(found: &Found, truth: &Truth, aligned: &HashMap<u64, u64>, report: &mut
     report.say(format_args!("{complete} of {} are complete", found.upcalls.len()));
     report.say(format_args!("matches {:?}, unmatched {:?}", found.matches, found.unmatched));
 }
-

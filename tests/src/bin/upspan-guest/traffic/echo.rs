@@ -8,6 +8,7 @@ use super::{Expected, Upcalls};
 use crate::mark::{Mark, Traffic};
 use crate::namespace::within;
 use crate::network::{self, H1, H2};
+use crate::truth::Type;
 
 const COUNT: u8 = 100;
 
@@ -16,7 +17,8 @@ pub(super) fn run() -> anyhow::Result<Vec<Expected>> {
     send(Traffic::Icmp6, |number| H2.address6(0x100 + u16::from(number)))?;
     let upcalls = Upcalls::Exactly(COUNT.into());
     // Requests and replies.
-    let both = |traffic| ["p1", "p2"].map(|port| Expected { traffic, port, upcalls });
+    let both =
+        |traffic| ["p1", "p2"].map(|port| Expected { traffic, of: Type::Miss, port, upcalls });
     Ok([Traffic::Icmp, Traffic::Icmp6].into_iter().flat_map(both).collect())
 }
 
@@ -52,7 +54,8 @@ fn request(mark: Mark, v6: bool) -> Vec<u8> {
 
 /// The checksum of RFC 1071, of an even number of bytes.
 fn checksum(message: &[u8]) -> u16 {
-    let words = message.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let words =
+        message.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::mark::{Mark, Traffic};
 use crate::network::{self, H1, H3, H7, Host, T1, T2, sink};
 use crate::report::Report;
+use crate::truth::Type;
 use crate::wait::{self, LIMIT};
 
 pub(crate) use udp::{Packet, send};
@@ -27,6 +28,7 @@ pub(crate) enum Upcalls {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) traffic: Traffic,
+    pub(crate) of: Type,
     pub(crate) port: &'static str,
     pub(crate) upcalls: Upcalls,
 }
@@ -168,6 +170,7 @@ impl Stream {
         let (traffic, sent) = (self.traffic, usize::from(self.count));
         let of = move |&(port, upcalls): &(&'static str, fn(usize) -> Upcalls)| Expected {
             traffic,
+            of: Type::Miss,
             port,
             upcalls: upcalls(sent),
         };
@@ -189,7 +192,8 @@ fn controller() -> anyhow::Result<Vec<Expected>> {
     send(H1, packets)?;
     network::await_delivery("p2", before + u64::from(COUNT))?;
     let upcalls = Upcalls::Exactly(COUNT.into());
-    Ok(vec![Expected { traffic: Traffic::Controller, port: "p1", upcalls }])
+    let expected = |of| Expected { traffic: Traffic::Controller, of, port: "p1", upcalls };
+    Ok(vec![expected(Type::Miss), expected(Type::Action)])
 }
 
 /// Dropped ones between others, one or two at a time, so that batches have members without execute.
@@ -204,7 +208,12 @@ fn dropped() -> anyhow::Result<Vec<Expected>> {
     send(H1, pairs)?;
     network::await_delivery("p2", before + u64::from(COUNT))?;
     Ok([Traffic::Dropped, Traffic::AroundDropped]
-        .map(|traffic| Expected { traffic, port: "p1", upcalls: Upcalls::Exactly(COUNT.into()) })
+        .map(|traffic| Expected {
+            traffic,
+            of: Type::Miss,
+            port: "p1",
+            upcalls: Upcalls::Exactly(COUNT.into()),
+        })
         .to_vec())
 }
 

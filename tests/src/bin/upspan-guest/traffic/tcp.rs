@@ -57,7 +57,8 @@ pub(super) fn web() -> anyhow::Result<()> {
         within(H1.name, || {
             for number in 0..CONNECTIONS {
                 let mut stream = connect(H2.address(80, number), HTTP)?;
-                let request = format!("GET /{number} HTTP/1.1\r\nHost: h2\r\nConnection: close\r\n\r\n");
+                let request =
+                    format!("GET /{number} HTTP/1.1\r\nHost: h2\r\nConnection: close\r\n\r\n");
                 stream.write_all(request.as_bytes())?;
                 let mut response = String::new();
                 stream.read_to_string(&mut response)?;

@@ -28,7 +28,8 @@ pub(crate) fn align(part: &Events, whole: &Events) -> anyhow::Result<HashMap<u64
         };
         let (before, after) = (order(false), order(true));
         let events: Vec<&Event> = keys().flat_map(|key| part_by_key[key].iter().copied()).collect();
-        let chosen = if distance(&events, &before) <= distance(&events, &after) { before } else { after };
+        let chosen =
+            if distance(&events, &before) <= distance(&events, &after) { before } else { after };
         for (event, other) in events.into_iter().zip(chosen) {
             // At the edges of the recordings there may be none.
             let Some(other) = other else { continue };

@@ -1,13 +1,14 @@
-//! A recording as a list of events: decoded by the library, and nothing made of them yet.
+//! A recording as a list of events: as they stand there, and nothing made of them yet.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use upspan::event::{EventBody, EventHead, EventKind, InPort, Unusable};
+use upspan::enrich::FlowKey;
+use upspan::event::{EventHead, EventKind, FlowKeyBytes, Ordinal, Packet};
 use upspan::ports::PortNo;
-use upspan::source::Record;
 use upspan::source::input::Input;
-use upspan::source::recording::{Options, Recording};
+use upspan::source::recording::{DatapathPorts, Item, Options, RecordedEvent, Recording};
 
 use super::ident::Ident;
 
@@ -18,27 +19,33 @@ pub(crate) struct Event {
     pub(crate) what: What,
 }
 
-/// What it was.
+/// Why there is an upcall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Type {
+    /// No flow matched.
+    Miss,
+    /// A flow's action says so.
+    Action,
+}
+
+/// What an event was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    DpUpcall { port: PortNo, packet: Ident },
-    RecvUpcall { port: Option<PortNo>, packet: Ident },
+    DpUpcall { of: Type, port: Option<PortNo>, packet: Ident },
+    RecvUpcall { of: Type, port: Option<PortNo>, packet: Ident },
     Put,
     Execute { packet: Ident },
     PacketExecute,
-    /// Of no use to the correlator, such as an upcall of the type ACTION.
-    Unusable(EventKind, Unusable),
 }
 
 impl Event {
     pub(crate) fn kind(&self) -> EventKind {
-        match self.what {
+        match &self.what {
             What::DpUpcall { .. } => EventKind::DpUpcall,
             What::RecvUpcall { .. } => EventKind::RecvUpcall,
             What::Put => EventKind::OpFlowPut,
             What::Execute { .. } => EventKind::OpFlowExecute,
             What::PacketExecute => EventKind::OvsPktExec,
-            What::Unusable(kind, _) => kind,
         }
     }
 
@@ -48,7 +55,7 @@ impl Event {
             What::DpUpcall { packet, .. }
             | What::RecvUpcall { packet, .. }
             | What::Execute { packet } => Some(packet),
-            What::Put | What::PacketExecute | What::Unusable(..) => None,
+            What::Put | What::PacketExecute => None,
         }
     }
 }
@@ -67,35 +74,25 @@ impl Events {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let options = Options { strict: true, ..Options::default() };
         let mut recording = Recording::open(&Input::from(path), options)?;
-        let mut events = Self::default();
-        while let Some(record) = recording.next()? {
-            match record {
-                Record::Event(event) => {
-                    let what = match event.body {
-                        EventBody::DpUpcall { port, packet, .. } => {
-                            What::DpUpcall { port, packet: Ident::of(packet) }
-                        }
-                        EventBody::RecvUpcall { in_port, packet, .. } => What::RecvUpcall {
-                            port: match in_port {
-                                InPort::Port(port) => Some(port),
-                                InPort::Any => None,
-                            },
-                            packet: Ident::of(packet),
+        let (mut events, mut ports) = (Self::default(), PortNumbers::default());
+        while let Some(item) = recording.next_item()? {
+            match item {
+                Item::Ports(known) => ports.add(known),
+                Item::Event(event) => {
+                    let ordinal = Ordinal(events.all.len() as u64);
+                    events.all.push(Event {
+                        head: EventHead {
+                            ordinal,
+                            ts: event.ts,
+                            cpu: event.cpu,
+                            tid: event.tid,
+                            comm: event.comm,
                         },
-                        EventBody::FlowPut => What::Put,
-                        EventBody::FlowExecute { packet } => {
-                            What::Execute { packet: Ident::of(packet) }
-                        }
-                        EventBody::PacketExecute => What::PacketExecute,
-                    };
-                    events.all.push(Event { head: event.head, what });
+                        what: what(&event, &ports),
+                    });
                 }
-                Record::Unusable { kind, head, reason } => {
-                    events.all.push(Event { head, what: What::Unusable(kind, reason) });
-                }
-                Record::Lost { kind, count } => events.lost[kind.index()] += count,
-                // Where events are missing; how many, `Lost` says.
-                Record::Unreadable | Record::Failed { .. } => {}
+                Item::Lost { kind, count } => events.lost[kind.index()] += count,
+                _ => {}
             }
         }
         ensure!(recording.damage().is_none(), "the recording is damaged");
@@ -108,8 +105,8 @@ impl Events {
         let count = || -> anyhow::Result<usize> {
             let mut recording = Recording::open(&Input::from(path), Options::default())?;
             let mut events = 0;
-            while let Some(record) = recording.next()? {
-                events += usize::from(matches!(record, Record::Event(_)));
+            while let Some(item) = recording.next_item()? {
+                events += usize::from(matches!(item, Item::Event(_)));
             }
             Ok(events)
         };
@@ -125,5 +122,49 @@ impl Events {
     /// Lost events of all kinds.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.iter().sum()
+    }
+}
+
+/// Numbers of ports by datapath and name.
+#[derive(Default)]
+struct PortNumbers(HashMap<(Vec<u8>, Vec<u8>), PortNo>);
+
+impl PortNumbers {
+    fn add(&mut self, known: &[DatapathPorts]) {
+        for datapath in known {
+            for port in &datapath.ports {
+                self.0.insert((datapath.datapath.clone(), port.name.clone()), port.number);
+            }
+        }
+    }
+
+    fn of(&self, event: &RecordedEvent<'_>) -> Option<PortNo> {
+        let named = (event.datapath.to_vec(), event.port_name.to_vec());
+        event.port.or_else(|| self.0.get(&named).copied())
+    }
+}
+
+fn what(event: &RecordedEvent<'_>, ports: &PortNumbers) -> What {
+    /// `OVS_PACKET_CMD_MISS` of the kernel, and `DPIF_UC_MISS` of vswitchd.
+    const MISSES: (u32, u32) = (1, 0);
+    let of_type = |miss| if event.upcall_type == miss { Type::Miss } else { Type::Action };
+    // Of a packet in fragments only the first part was captured.
+    let mut bytes = event.packet.valid();
+    if event.kind == EventKind::DpUpcall && event.linear_len != 0 {
+        bytes = &bytes[..bytes.len().min(event.linear_len as usize)];
+    }
+    let packet = || Ident::of(Packet { len: event.packet.len, bytes });
+    match event.kind {
+        EventKind::DpUpcall => {
+            What::DpUpcall { of: of_type(MISSES.0), port: ports.of(event), packet: packet() }
+        }
+        EventKind::RecvUpcall => {
+            let key = FlowKeyBytes { len: event.key.len, bytes: event.key.valid() };
+            let port = FlowKey::new(key).in_port();
+            What::RecvUpcall { of: of_type(MISSES.1), port, packet: packet() }
+        }
+        EventKind::OpFlowPut => What::Put,
+        EventKind::OpFlowExecute => What::Execute { packet: packet() },
+        EventKind::OvsPktExec => What::PacketExecute,
     }
 }

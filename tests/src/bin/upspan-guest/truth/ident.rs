@@ -59,7 +59,9 @@ impl std::fmt::Display for Ident {
         match self {
             Self::Marked(mark) => mark.fmt(f),
             Self::Tcp(tcp) => write!(f, "TCP {}+{} flags {:02x}", tcp.seq, tcp.payload, tcp.flags),
-            Self::Whole(bytes) => write!(f, "{} bytes {:02x?}", bytes.len(), &bytes[..bytes.len().min(44)]),
+            Self::Whole(bytes) => {
+                write!(f, "{} bytes {:02x?}", bytes.len(), &bytes[..bytes.len().min(44)])
+            }
         }
     }
 }

@@ -4,13 +4,17 @@ use std::collections::{HashMap, VecDeque};
 
 use upspan::ports::PortNo;
 
+use super::events::Type;
 use super::ident::{Ident, TcpIdent};
+
+/// What a packet's ways up have in common: they differ in type and port.
+type Way = (Type, PortNo);
 
 /// `dp_upcall`s that were not delivered yet.
 #[derive(Debug, Default)]
 pub(super) struct Kernel {
-    whole: HashMap<(PortNo, Ident), VecDeque<u64>>,
-    tcp: HashMap<(PortNo, Vec<u8>), Vec<Waiting>>,
+    whole: HashMap<(Way, Ident), VecDeque<u64>>,
+    tcp: HashMap<(Way, Vec<u8>), Vec<Waiting>>,
 }
 
 /// A TCP packet, of which some segments may have been delivered.
@@ -38,26 +42,25 @@ impl Waiting {
 }
 
 impl Kernel {
-    pub(super) fn dp_upcall(&mut self, ordinal: u64, port: PortNo, packet: &Ident) {
+    pub(super) fn dp_upcall(&mut self, ordinal: u64, way: Way, packet: &Ident) {
         match packet {
             Ident::Tcp(packet) => {
                 let waiting =
                     Waiting { ordinal, packet: packet.clone(), delivered: 0, segments: 0 };
-                self.tcp.entry((port, packet.flow.clone())).or_default().push(waiting);
+                self.tcp.entry((way, packet.flow.clone())).or_default().push(waiting);
             }
             whole => {
-                self.whole.entry((port, whole.clone())).or_default().push_back(ordinal);
+                self.whole.entry((way, whole.clone())).or_default().push_back(ordinal);
             }
         }
     }
 
     /// The ordinal of the `dp_upcall`: of equal ones, the earliest.
-    pub(super) fn recv_upcall(&mut self, port: Option<PortNo>, packet: &Ident) -> Option<u64> {
-        let port = port?;
+    pub(super) fn recv_upcall(&mut self, way: Way, packet: &Ident) -> Option<u64> {
         let Ident::Tcp(segment) = packet else {
-            return self.whole.get_mut(&(port, packet.clone()))?.pop_front();
+            return self.whole.get_mut(&(way, packet.clone()))?.pop_front();
         };
-        let all = self.tcp.get_mut(&(port, segment.flow.clone()))?;
+        let all = self.tcp.get_mut(&(way, segment.flow.clone()))?;
         let at = all.iter().position(|waiting| waiting.continues_with(segment))?;
         let waiting = &mut all[at];
         waiting.delivered += segment.payload;

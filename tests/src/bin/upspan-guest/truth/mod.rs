@@ -16,7 +16,7 @@ use upspan_tests::fixtures::Set;
 use crate::mark::{Mark, Traffic};
 
 pub(crate) use align::align;
-pub(crate) use events::{Event, Events, What};
+pub(crate) use events::{Event, Events, Type, What};
 pub(crate) use ident::Ident;
 use kernel::Kernel;
 use thread::{Operations, Thread};
@@ -26,6 +26,7 @@ use thread::{Operations, Thread};
 pub(crate) struct TrueUpcall {
     /// Ordinals of its events, by the names of their kinds.
     pub(crate) set: Set,
+    pub(crate) of: Type,
     pub(crate) port: Option<PortNo>,
     pub(crate) packet: Ident,
 }
@@ -54,29 +55,30 @@ impl Truth {
         let mut threads: HashMap<Tid, Thread> = HashMap::new();
         // All of them, also those that a slip of the clock has put behind their `recv_upcall`.
         for Event { head, what } in &events.all {
-            if let What::DpUpcall { port, packet } = what {
-                kernel.dp_upcall(head.ordinal.0, *port, packet);
+            if let What::DpUpcall { of, port: Some(port), packet } = what {
+                kernel.dp_upcall(head.ordinal.0, (*of, *port), packet);
             }
         }
         for Event { head, what } in &events.all {
             let ordinal = head.ordinal.0;
             let thread = threads.entry(head.tid).or_default();
             match what {
-                What::RecvUpcall { port, packet } => {
+                What::RecvUpcall { of, port, packet } => {
                     let mut set = Set::new();
                     set.insert(EventKind::RecvUpcall.name().to_owned(), ordinal);
-                    if let Some(dp_upcall) = kernel.recv_upcall(*port, packet) {
+                    let dp_upcall = port.and_then(|port| kernel.recv_upcall((*of, port), packet));
+                    if let Some(dp_upcall) = dp_upcall {
                         set.insert(EventKind::DpUpcall.name().to_owned(), dp_upcall);
                     }
-                    let (port, packet) = (*port, packet.clone());
-                    thread.recv(ordinal, &packet, |recv, done| add(&mut upcalls, recv, &done));
-                    upcalls.insert(ordinal, TrueUpcall { set, port, packet });
+                    let (of, port, packet) = (*of, *port, packet.clone());
+                    thread.recv(ordinal, of, &packet, |recv, done| add(&mut upcalls, recv, &done));
+                    upcalls.insert(ordinal, TrueUpcall { set, of, port, packet });
                 }
                 What::Put if head.comm.is_revalidator() => {}
                 What::Put => thread.put(ordinal),
                 What::Execute { packet } => thread.execute(ordinal, packet),
                 What::PacketExecute => thread.packet_execute(ordinal),
-                What::DpUpcall { .. } | What::Unusable(..) => {}
+                What::DpUpcall { .. } => {}
             }
         }
         for mut thread in threads.into_values() {

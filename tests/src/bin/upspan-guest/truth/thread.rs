@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::events::Type;
 use super::ident::Ident;
 
 /// What belongs to an upcall.
@@ -29,6 +30,7 @@ pub(super) struct Thread {
 #[derive(Debug)]
 struct Member {
     recv: u64,
+    of: Type,
     packet: Ident,
     operations: Operations,
 }
@@ -38,6 +40,7 @@ impl Thread {
     pub(super) fn recv(
         &mut self,
         recv: u64,
+        of: Type,
         packet: &Ident,
         done: impl FnMut(u64, Operations),
     ) {
@@ -45,7 +48,7 @@ impl Thread {
             self.close(done);
         }
         let operations = Operations::default();
-        self.batch.push(Member { recv, packet: packet.clone(), operations });
+        self.batch.push(Member { recv, of, packet: packet.clone(), operations });
     }
 
     pub(super) fn put(&mut self, ordinal: u64) {
@@ -56,13 +59,21 @@ impl Thread {
     pub(super) fn execute(&mut self, ordinal: u64, packet: &Ident) {
         self.begun = true;
         let ahead = &self.batch[self.at.min(self.batch.len())..];
-        let Some(skipped) = ahead.iter().position(|member| member.packet == *packet) else {
+        // Flows are put for misses only.
+        let fits = |member: &Member| {
+            member.packet == *packet && (self.puts.is_empty() || member.of == Type::Miss)
+        };
+        let any = |member: &Member| member.packet == *packet;
+        let found = ahead.iter().position(fits).or_else(|| ahead.iter().position(any));
+        let Some(skipped) = found else {
             self.executes.push_back(None);
             return;
         };
         let own = self.at + skipped;
         // The put directly before an execute is of the same upcall.
-        self.batch[own].operations.put = self.puts.pop();
+        if self.batch[own].of == Type::Miss {
+            self.batch[own].operations.put = self.puts.pop();
+        }
         self.give_puts(own);
         self.batch[own].operations.execute = Some(ordinal);
         self.executes.push_back(Some(own));
@@ -79,8 +90,10 @@ impl Thread {
     /// Gives the puts to the members before `end` that had no operation: their flows drop.
     fn give_puts(&mut self, end: usize) {
         let puts = std::mem::take(&mut self.puts);
-        if puts.len() == end - self.at {
-            for (member, put) in self.batch[self.at..end].iter_mut().zip(puts) {
+        let is_miss = |member: &&mut Member| member.of == Type::Miss;
+        let misses: Vec<_> = self.batch[self.at..end].iter_mut().filter(is_miss).collect();
+        if puts.len() == misses.len() {
+            for (member, put) in misses.into_iter().zip(puts) {
                 member.operations.put = Some(put);
             }
         }
