@@ -16,7 +16,7 @@ use crate::network::{self, sink};
 use crate::report::Report;
 use crate::traces::{Trace, Traces};
 use crate::traffic::{self, Expected, Upcalls};
-use crate::truth::{Events, TrueUpcall, Truth, Type, What};
+use crate::truth::{Cause, Events, TrueUpcall, Truth, What};
 
 /// A trace must be there after so long. On metal it takes a fraction of a second.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     report.say(format_args!("{} events, {} upcalls", events.all.len(), truth.upcalls.len()));
     let seen = events.of(EventKind::DpUpcall).filter(|event| {
         (started..ended).contains(&event.head.ts)
-            && matches!(event.what, What::DpUpcall { of: Type::Miss, .. })
+            && matches!(event.what, What::DpUpcall { of: Cause::Miss, .. })
     });
     report.equal(
         "misses that the kernel counts",
@@ -89,7 +89,7 @@ fn counts(expected: &[Expected], truth: &Truth, report: &mut Report) -> anyhow::
         let port = ports.iter().find(|(other, _)| *other == i64::from(number));
         port.map_or("?", |(_, name)| name.as_str())
     };
-    let mut found: BTreeMap<(Traffic, Type, &str), usize> = BTreeMap::new();
+    let mut found: BTreeMap<(Traffic, Cause, &str), usize> = BTreeMap::new();
     for upcall in truth.upcalls.values() {
         if let (Some(mark), Some(port)) = (upcall.packet.mark(), upcall.port) {
             *found.entry((mark.traffic, upcall.of, name(port.0))).or_default() += 1;
@@ -102,8 +102,8 @@ fn counts(expected: &[Expected], truth: &Truth, report: &mut Report) -> anyhow::
             Upcalls::AtLeast(count) => found >= count,
         };
         let name = match of {
-            Type::Miss => format!("{traffic:?} at {port}"),
-            Type::Action => format!("{traffic:?} at {port}, again by its action"),
+            Cause::Miss => format!("{traffic:?} at {port}"),
+            Cause::Action => format!("{traffic:?} at {port}, again by its action"),
         };
         report.check(&name, holds, format_args!("{found} upcalls, {upcalls:?}"));
     }

@@ -8,7 +8,7 @@ use super::{Expected, Upcalls};
 use crate::mark::{Mark, Traffic};
 use crate::namespace::within;
 use crate::network::{self, H1, H2};
-use crate::truth::Type;
+use crate::truth::Cause;
 
 const COUNT: u8 = 100;
 
@@ -18,7 +18,7 @@ pub(super) fn run() -> anyhow::Result<Vec<Expected>> {
     let upcalls = Upcalls::Exactly(COUNT.into());
     // Requests and replies.
     let both =
-        |traffic| ["p1", "p2"].map(|port| Expected { traffic, of: Type::Miss, port, upcalls });
+        |traffic| ["p1", "p2"].map(|port| Expected { traffic, of: Cause::Miss, port, upcalls });
     Ok([Traffic::Icmp, Traffic::Icmp6].into_iter().flat_map(both).collect())
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::mark::{Mark, Traffic};
 use crate::network::{self, H1, H3, H7, Host, T1, T2, sink};
 use crate::report::Report;
-use crate::truth::Type;
+use crate::truth::Cause;
 use crate::wait::{self, LIMIT};
 
 pub(crate) use udp::{Packet, send};
@@ -28,7 +28,7 @@ pub(crate) enum Upcalls {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) traffic: Traffic,
-    pub(crate) of: Type,
+    pub(crate) of: Cause,
     pub(crate) port: &'static str,
     pub(crate) upcalls: Upcalls,
 }
@@ -170,7 +170,7 @@ impl Stream {
         let (traffic, sent) = (self.traffic, usize::from(self.count));
         let of = move |&(port, upcalls): &(&'static str, fn(usize) -> Upcalls)| Expected {
             traffic,
-            of: Type::Miss,
+            of: Cause::Miss,
             port,
             upcalls: upcalls(sent),
         };
@@ -193,7 +193,7 @@ fn controller() -> anyhow::Result<Vec<Expected>> {
     network::await_delivery("p2", before + u64::from(COUNT))?;
     let upcalls = Upcalls::Exactly(COUNT.into());
     let expected = |of| Expected { traffic: Traffic::Controller, of, port: "p1", upcalls };
-    Ok(vec![expected(Type::Miss), expected(Type::Action)])
+    Ok(vec![expected(Cause::Miss), expected(Cause::Action)])
 }
 
 /// Dropped ones between others, one or two at a time, so that batches have members without execute.
@@ -210,7 +210,7 @@ fn dropped() -> anyhow::Result<Vec<Expected>> {
     Ok([Traffic::Dropped, Traffic::AroundDropped]
         .map(|traffic| Expected {
             traffic,
-            of: Type::Miss,
+            of: Cause::Miss,
             port: "p1",
             upcalls: Upcalls::Exactly(COUNT.into()),
         })

@@ -21,7 +21,7 @@ pub(crate) struct Event {
 
 /// Why there is an upcall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Type {
+pub(crate) enum Cause {
     /// No flow matched.
     Miss,
     /// A flow's action says so.
@@ -31,8 +31,8 @@ pub(crate) enum Type {
 /// What an event was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    DpUpcall { of: Type, port: Option<PortNo>, packet: Ident },
-    RecvUpcall { of: Type, port: Option<PortNo>, packet: Ident },
+    DpUpcall { of: Cause, port: Option<PortNo>, packet: Ident },
+    RecvUpcall { of: Cause, port: Option<PortNo>, packet: Ident },
     Put,
     Execute { packet: Ident },
     PacketExecute,
@@ -147,7 +147,7 @@ impl PortNumbers {
 fn what(event: &RecordedEvent<'_>, ports: &PortNumbers) -> What {
     /// `OVS_PACKET_CMD_MISS` of the kernel, and `DPIF_UC_MISS` of vswitchd.
     const MISSES: (u32, u32) = (1, 0);
-    let of_type = |miss| if event.upcall_type == miss { Type::Miss } else { Type::Action };
+    let of_type = |miss| if event.upcall_type == miss { Cause::Miss } else { Cause::Action };
     // Of a packet in fragments only the first part was captured.
     let mut bytes = event.packet.valid();
     if event.kind == EventKind::DpUpcall && event.linear_len != 0 {

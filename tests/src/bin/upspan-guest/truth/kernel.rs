@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 
 use upspan::ports::PortNo;
 
-use super::events::Type;
+use super::events::Cause;
 use super::ident::{Ident, TcpIdent};
 
-/// What a packet's ways up have in common: they differ in type and port.
-type Way = (Type, PortNo);
+/// What a packet's ways up have in common: they differ in cause and port.
+type Way = (Cause, PortNo);
 
 /// `dp_upcall`s that were not delivered yet.
 #[derive(Debug, Default)]

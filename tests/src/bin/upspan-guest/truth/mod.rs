@@ -16,7 +16,7 @@ use upspan_tests::fixtures::Set;
 use crate::mark::{Mark, Traffic};
 
 pub(crate) use align::align;
-pub(crate) use events::{Event, Events, Type, What};
+pub(crate) use events::{Cause, Event, Events, What};
 pub(crate) use ident::Ident;
 use kernel::Kernel;
 use thread::{Operations, Thread};
@@ -26,7 +26,7 @@ use thread::{Operations, Thread};
 pub(crate) struct TrueUpcall {
     /// Ordinals of its events, by the names of their kinds.
     pub(crate) set: Set,
-    pub(crate) of: Type,
+    pub(crate) of: Cause,
     pub(crate) port: Option<PortNo>,
     pub(crate) packet: Ident,
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::events::Type;
+use super::events::Cause;
 use super::ident::Ident;
 
 /// What belongs to an upcall.
@@ -30,7 +30,7 @@ pub(super) struct Thread {
 #[derive(Debug)]
 struct Member {
     recv: u64,
-    of: Type,
+    of: Cause,
     packet: Ident,
     operations: Operations,
 }
@@ -40,7 +40,7 @@ impl Thread {
     pub(super) fn recv(
         &mut self,
         recv: u64,
-        of: Type,
+        of: Cause,
         packet: &Ident,
         done: impl FnMut(u64, Operations),
     ) {
@@ -61,7 +61,7 @@ impl Thread {
         let ahead = &self.batch[self.at.min(self.batch.len())..];
         // Flows are put for misses only.
         let fits = |member: &Member| {
-            member.packet == *packet && (self.puts.is_empty() || member.of == Type::Miss)
+            member.packet == *packet && (self.puts.is_empty() || member.of == Cause::Miss)
         };
         let any = |member: &Member| member.packet == *packet;
         let found = ahead.iter().position(fits).or_else(|| ahead.iter().position(any));
@@ -71,7 +71,7 @@ impl Thread {
         };
         let own = self.at + skipped;
         // The put directly before an execute is of the same upcall.
-        if self.batch[own].of == Type::Miss {
+        if self.batch[own].of == Cause::Miss {
             self.batch[own].operations.put = self.puts.pop();
         }
         self.give_puts(own);
@@ -90,7 +90,7 @@ impl Thread {
     /// Gives the puts to the members before `end` that had no operation: their flows drop.
     fn give_puts(&mut self, end: usize) {
         let puts = std::mem::take(&mut self.puts);
-        let is_miss = |member: &&mut Member| member.of == Type::Miss;
+        let is_miss = |member: &&mut Member| member.of == Cause::Miss;
         let misses: Vec<_> = self.batch[self.at..end].iter_mut().filter(is_miss).collect();
         if puts.len() == misses.len() {
             for (member, put) in misses.into_iter().zip(puts) {
