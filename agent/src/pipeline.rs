@@ -7,6 +7,7 @@ use crate::report::{EventCounts, Report};
 use crate::source::Record;
 use crate::source::input::Progress;
 use crate::source::recording::{Recording, RecordingError};
+use crate::trace::TimeAnchor;
 use crate::upcall::{FailedUpcall, Sink, Unmatched, Upcall};
 
 /// Takes what a pipeline yields. The references are valid during the call only.
@@ -19,6 +20,8 @@ pub trait Consumer {
     fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports);
     /// See [`Sink::unmatched`].
     fn unmatched(&mut self, unmatched: &Unmatched);
+    /// What times mean from here on, by the clocks of whoever recorded them.
+    fn clock(&mut self, _: TimeAnchor) {}
     /// All that has happened by now was handed on: time to show it. Only of a live source.
     fn settled(&mut self) {}
     /// Whether it is of no use to go on. Asked now and then.
@@ -50,6 +53,11 @@ impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
     fn unmatched(&mut self, unmatched: &Unmatched) {
         self.0.unmatched(unmatched);
         self.1.unmatched(unmatched);
+    }
+
+    fn clock(&mut self, anchor: TimeAnchor) {
+        self.0.clock(anchor);
+        self.1.clock(anchor);
     }
 
     fn settled(&mut self) {
@@ -97,6 +105,10 @@ impl<C: Consumer> Consumer for &mut C {
 
     fn unmatched(&mut self, unmatched: &Unmatched) {
         (**self).unmatched(unmatched);
+    }
+
+    fn clock(&mut self, anchor: TimeAnchor) {
+        (**self).clock(anchor);
     }
 
     fn settled(&mut self) {
@@ -168,6 +180,7 @@ impl<C: Consumer> Flow<C> {
                 counts.lost(kind, count);
                 correlator.lost();
             }
+            Record::Clock(anchor) => consumer.clock(anchor),
             Record::Failed { head, dp_upcall, errno } => {
                 let sink = &mut AtThisTime { consumer, ports };
                 correlator.failed(&head, dp_upcall, errno, sink);

@@ -12,7 +12,7 @@ use upspan::event::MonotonicNs;
 use upspan::export::{ExportConfig, ExportOptions, Received, Receiver, Totals};
 use upspan::filter::UpcallFilter;
 use upspan::pipeline::{self, Tee};
-use upspan::replay::{Destination, Outlet, Pace, Speed, Stop};
+use upspan::replay::{Destination, Outlet, Pace, Speed, Stop, Times};
 use upspan::report::waterfall::Waterfall;
 use upspan::report::{Report, ReportOptions};
 use upspan::source::recording::{Options, Recording};
@@ -77,7 +77,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<Outcome> {
                 (Tracer::new(TracerConfig::default()), Pace::new(Speed::Max, stop));
             let filter = UpcallFilter::default();
             let mut outlet = Outlet::new(destination, tracer, filter, limits, pace);
-            outlet.restart(Some(TimeAnchor::at(LAST_EVENT, SystemTime::now())));
+            outlet.restart(Times::Anchored(TimeAnchor::at(LAST_EVENT, SystemTime::now())));
             let report = Report::new(ReportOptions { slowest, ..ReportOptions::default() });
             let mut both = Tee(outlet, report);
             let counts = pipeline::run(&mut recording, Config::default(), &mut both, |_| true)?;

@@ -17,6 +17,11 @@ pub(super) struct FormatArgs {
     record_format: Format,
 }
 
+#[cfg(all(test, feature = "live", target_os = "linux"))]
+impl FormatArgs {
+    pub(super) const COMPACT: Self = Self { record_format: Format::Compact };
+}
+
 /// A file or standard output, and its name for messages.
 pub(super) struct Output {
     writer: RecordingWriter<BufWriter<Box<dyn Write + Send>>>,

@@ -222,3 +222,119 @@ impl Handler for Recorder {
         self.failure.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use upspan::event::{Cpu, EventHead, EventKind, Ordinal, Packet, Tid};
+    use upspan::ports::PortDetails;
+    use upspan::source::recording::{Header, Item, Options, RecordedFailure, Recording};
+
+    use super::*;
+
+    const DP_UPCALL: RecordedEvent<'static> = RecordedEvent {
+        ts: MonotonicNs(7),
+        datapath: b"ovs-system",
+        port_name: b"p1",
+        ..RecordedEvent::of(EventKind::DpUpcall)
+    };
+    const FAILURE: RecordedFailure = RecordedFailure {
+        ts: MonotonicNs(9),
+        cpu: Cpu(0),
+        tid: Tid(1),
+        comm: upspan::event::Comm::EMPTY,
+        dp_upcall: MonotonicNs(7),
+        errno: 105,
+    };
+
+    fn recorder(path: &Path) -> Recorder {
+        let output = Output::create(path, FormatArgs::COMPACT, &Header::default()).unwrap();
+        Recorder { output, ports: PortChanges::default(), failure: None }
+    }
+
+    #[test]
+    fn what_is_captured_is_in_the_recording_in_its_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut recorder = recorder(file.path());
+        let mut ports = Ports::default();
+        let datapath = ports.datapath(b"ovs-system").unwrap();
+        ports.set_port(datapath, PortNo(1), b"p1", PortDetails::default());
+        recorder.begin(&ports);
+        let body = EventBody::DpUpcall {
+            datapath,
+            port: PortNo(1),
+            packet: Packet::default(),
+            linear_len: 0,
+        };
+        let head = EventHead { ordinal: Ordinal(0), ..EventHead::default() };
+        let record = Record::Event(Event { head, body });
+        let from_ring = FromRing::Record(LiveRecord::Event(DP_UPCALL));
+        recorder.take(Taken::Record(&from_ring, record), &ports);
+        let failed = FromRing::Record(LiveRecord::Failed(FAILURE));
+        recorder.take(Taken::Record(&failed, FAILURE.record()), &ports);
+        recorder.take(Taken::Record(&FromRing::Gap, Record::Unreadable), &ports);
+        let (kind, count) = (EventKind::OpFlowPut, 3);
+        let lost = FromRing::Lost(kind, count);
+        recorder.take(Taken::Record(&lost, Record::Lost { kind, count }), &ports);
+        ports.set_port(datapath, PortNo(2), b"p2", PortDetails::default());
+        recorder.take(Taken::Ports, &ports);
+        recorder.tick(MonotonicNs(10), true, &ports);
+        recorder.finish().unwrap();
+
+        let mut recording = Recording::open(&file.path().into(), Options::default()).unwrap();
+        let mut found = Vec::new();
+        while let Some(item) = recording.next_item().unwrap() {
+            found.push(match item {
+                Item::Header(_) => "header",
+                Item::Ports([new]) if new.ports.len() == 1 => "a port",
+                Item::Event(RecordedEvent { port: Some(PortNo(1)), .. }) => {
+                    "an event with its port"
+                }
+                Item::Failed(FAILURE) => "the failure",
+                Item::Gap => "a gap",
+                Item::Lost { kind: EventKind::OpFlowPut, count: 3 } => "losses",
+                Item::Anchor(_) => "an anchor",
+                other => panic!("{other:?}"),
+            });
+        }
+        let expected = [
+            "header",
+            "a port",
+            "an event with its port",
+            "the failure",
+            "a gap",
+            "losses",
+            "a port",
+            "an anchor",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_a_killed_recorder_has_written_can_be_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut recorder = recorder(file.path());
+        let ports = Ports::default();
+        recorder.begin(&ports);
+        let from_ring = FromRing::Record(LiveRecord::Event(DP_UPCALL));
+        recorder.take(Taken::Record(&from_ring, Record::Unreadable), &ports);
+        let events = || {
+            let mut recording = Recording::open(&file.path().into(), Options::default()).unwrap();
+            while recording.next().unwrap().is_some() {}
+            recording.counts().event_lines()
+        };
+        recorder.tick(MonotonicNs(900_000_000), false, &ports);
+        assert_eq!(events(), 0, "a frame of its own for each event would be too much");
+        recorder.tick(MonotonicNs(1_000_000_007), false, &ports);
+        assert_eq!(events(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_capture() {
+        let mut recorder = recorder(Path::new("/dev/full"));
+        assert!(!recorder.is_closed());
+        recorder.begin(&Ports::default());
+        assert!(recorder.is_closed());
+        let error = recorder.finish().unwrap_err().to_string();
+        assert!(error.starts_with("cannot write to /dev/full: No space left"), "{error}");
+    }
+}

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use upspan::correlate::Config;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::{self, Consumer};
-use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop};
+use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, Times};
 use upspan::source::input::Input;
 use upspan::source::recording::Recording;
 use upspan::trace::{TimeAnchor, Tracer};
@@ -80,7 +80,8 @@ enum Timestamps {
     /// The recording ends now; paced, or read from a pipe, it begins now.
     #[default]
     Shifted,
-    /// Kept, as if the host had booted at the start of 1970.
+    /// When it was recorded, where the recording has clocks; otherwise as if the host had booted
+    /// at the start of 1970.
     Original,
 }
 
@@ -198,7 +199,7 @@ fn feed(
         Some(times) => times.map(NonZeroU64::get),
     };
     while let Some(mut recording) = next.take() {
-        outlet.restart(args.time.anchor(&recording));
+        outlet.restart(args.time.meaning(&recording));
         let before = outlet.totals().upcalls;
         let bar = Bar::new("replaying", args.quiet);
         let read = pipeline::run(&mut recording, Config::default(), &mut outlet, |progress| {
@@ -231,14 +232,14 @@ fn feed(
 }
 
 impl TimeArgs {
-    /// What the recording's times mean; `None` if it begins now.
-    fn anchor(&self, recording: &Recording) -> Option<TimeAnchor> {
-        match (self.timestamps, self.speed) {
-            (Timestamps::Original, _) => Some(TimeAnchor::default()),
-            (Timestamps::Shifted, Speed::Times(_)) => None,
-            (Timestamps::Shifted, Speed::Max) => {
-                recording.last_timestamp().map(|last| TimeAnchor::at(last, SystemTime::now()))
+    /// What the recording's times mean.
+    fn meaning(&self, recording: &Recording) -> Times {
+        match (self.timestamps, self.speed, recording.last_timestamp()) {
+            (Timestamps::Original, ..) => Times::Recorded,
+            (Timestamps::Shifted, Speed::Max, Some(last)) => {
+                Times::Anchored(TimeAnchor::at(last, SystemTime::now()))
             }
+            (Timestamps::Shifted, ..) => Times::BeginNow,
         }
     }
 }

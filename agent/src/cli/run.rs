@@ -15,7 +15,7 @@ use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::Flow;
 use upspan::ports::Ports;
-use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, WhenFull};
+use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, Times, WhenFull};
 use upspan::report::EventCounts;
 use upspan::source::live::{Live, Taken, clock};
 
@@ -159,7 +159,7 @@ fn feed(
     mut outlet: Outlet,
     stop: Stop,
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
-    outlet.restart(Some(clock::anchor()));
+    outlet.restart(Times::Anchored(clock::anchor()));
     let wanted = Wanted { stop, ..Wanted::default() };
     let correlating = Correlating(Flow::new(Config::default(), outlet));
     let mut sending = Sending { correlating, watchdog: Watchdog::of_systemd() };

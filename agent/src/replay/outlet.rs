@@ -21,6 +21,19 @@ pub enum WhenFull {
     Drop,
 }
 
+/// What the times of a source mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Times {
+    /// The first event is now.
+    #[default]
+    BeginNow,
+    /// They are anchored there.
+    Anchored(TimeAnchor),
+    /// What the recorder's clocks say; where it has recorded none, they count from the start of
+    /// 1970.
+    Recorded,
+}
+
 /// Where batches go: to either or both.
 #[derive(Debug, Default)]
 pub struct Destination {
@@ -55,7 +68,7 @@ pub struct Outlet {
     filter: UpcallFilter,
     limits: BatchLimits,
     pace: Pace,
-    begins_now: bool,
+    times: Times,
     batch: SpanBatch,
     /// When the oldest span of the batch came.
     batch_since: Option<Instant>,
@@ -79,7 +92,7 @@ impl Outlet {
             filter,
             limits,
             pace,
-            begins_now: true,
+            times: Times::BeginNow,
             batch: SpanBatch::default(),
             batch_since: None,
             totals: OutletTotals::default(),
@@ -87,12 +100,13 @@ impl Outlet {
         }
     }
 
-    /// The recording starts, or starts over: its times mean this from now on; if `None`, its
-    /// first event is now.
-    pub fn restart(&mut self, anchor: Option<TimeAnchor>) {
-        self.begins_now = anchor.is_none();
-        if let Some(anchor) = anchor {
-            self.tracer.set_anchor(anchor);
+    /// The source starts, or starts over: its times mean this from now on.
+    pub fn restart(&mut self, times: Times) {
+        self.times = times;
+        match times {
+            Times::BeginNow => {}
+            Times::Anchored(anchor) => self.tracer.set_anchor(anchor),
+            Times::Recorded => self.tracer.set_anchor(TimeAnchor::default()),
         }
         self.pace.restart();
     }
@@ -188,8 +202,10 @@ impl Outlet {
 
 impl Consumer for Outlet {
     fn event(&mut self, event: &Event<'_>, _: &Ports) {
-        if std::mem::take(&mut self.begins_now) {
-            self.tracer.set_anchor(TimeAnchor::at(event.head.ts, SystemTime::now()));
+        if self.times == Times::BeginNow {
+            let anchor = TimeAnchor::at(event.head.ts, SystemTime::now());
+            self.times = Times::Anchored(anchor);
+            self.tracer.set_anchor(anchor);
         }
         self.pace.begin(event.head.ts);
     }
@@ -221,6 +237,12 @@ impl Consumer for Outlet {
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}
+
+    fn clock(&mut self, anchor: TimeAnchor) {
+        if self.times == Times::Recorded {
+            self.tracer.set_anchor(anchor);
+        }
+    }
 
     /// Stopped, or nobody takes the spans any more.
     fn is_closed(&self) -> bool {

@@ -6,6 +6,7 @@ pub mod live;
 pub mod recording;
 
 use crate::event::{Event, EventHead, EventKind, MonotonicNs, Unusable};
+use crate::trace::TimeAnchor;
 
 /// One item of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub enum Record<'a> {
         /// How many.
         count: u64,
     },
+    /// The recorder's clocks, measured: what times mean from here on. Recordings of the script have
+    /// none.
+    Clock(TimeAnchor),
     /// The kernel could not deliver an upcall: `ovs_dp_upcall` has returned an error.
     Failed {
         /// The return.

@@ -254,6 +254,34 @@ fn a_new_anchor_moves_what_follows() {
 }
 
 #[test]
+fn a_wall_clock_that_was_set_tears_no_trace() {
+    const HOUR: u64 = 3_600_000_000_000;
+    let (ports, _) = ports();
+    let (mut tracer, mut batch) = (seeded(), SpanBatch::default());
+    let first = complete().kernel.expect("it has one").head.ts;
+    let anchors = [5 * HOUR, 2 * HOUR, 9 * HOUR].map(|unix_ns| TimeAnchor::new(first, unix_ns));
+    for anchor in anchors {
+        // The events were before the clock was set: what counts is the anchor when they are traced.
+        tracer.set_anchor(anchor);
+        tracer.trace(&complete(), &ports, &mut batch);
+    }
+    let request = request(&batch.take());
+    let spans = spans(&request);
+    let traces: Vec<_> = spans.chunk_by(|a, b| a.trace_id == b.trace_id).collect();
+    assert_eq!(traces.len(), anchors.len());
+    let times = |trace: &[Span], anchor: u64| -> Vec<_> {
+        let ends =
+            trace.iter().flat_map(|span| [span.start_time_unix_nano, span.end_time_unix_nano]);
+        let events = trace.iter().flat_map(|span| &span.events).map(|event| event.time_unix_nano);
+        ends.chain(events).map(|time| time.wrapping_sub(anchor)).collect()
+    };
+    let expected = times(traces[0], 5 * HOUR);
+    assert!(expected.iter().all(|&since| since < 1_000_000_000), "{expected:?}");
+    assert_eq!(times(traces[1], 2 * HOUR), expected, "set back");
+    assert_eq!(times(traces[2], 9 * HOUR), expected, "set ahead");
+}
+
+#[test]
 fn a_batch_can_be_cleared_and_filled_again() {
     let (ports, _) = ports();
     let mut batch = SpanBatch::with_capacity(10_000);

@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use upspan::event::MonotonicNs;
+use upspan::source::recording::{ClockAnchor, Format, Header, Options, Recording, RecordingWriter};
+
 use super::*;
 
 /// Nanoseconds since 1970.
@@ -67,4 +70,35 @@ fn again_and_again() {
 fn a_pipe_cannot_be_read_again() {
     let run = run_with_input(replay("-").arg("--loop=2"), b"");
     run.exits(1).says("standard input cannot be read twice: --loop needs a file");
+}
+
+#[test]
+fn original_times_are_those_of_the_recorder_s_clocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("recording");
+    // As if the host had booted then.
+    const BOOT: u64 = 1_700_000_000_000_000_000;
+    let anchor = ClockAnchor { monotonic: MonotonicNs(0), realtime_unix_ns: BOOT };
+    let header = Header { anchor: Some(anchor), ..Header::default() };
+    let mut writer =
+        RecordingWriter::new(Format::Compact, std::fs::File::create(&path).unwrap(), &header)
+            .unwrap();
+    let input = recording("tiny-56");
+    let mut script = Recording::open(&input.as_path().into(), Options::default()).unwrap();
+    while let Some(item) = script.next_item().unwrap() {
+        writer.item(item).unwrap();
+    }
+    writer.finish().unwrap();
+
+    let original = |file: &Path| {
+        let mut command = replay(file);
+        command.args(["--timestamps", "original", "--output", "/dev/stdout"]);
+        let run = Run::of(&mut command).exits(0);
+        let (lines, _) = run.stdout.trim_end().rsplit_once('\n').unwrap();
+        let spans = lines.lines().flat_map(spans_of_line);
+        spans.map(|span| span.start_time_unix_nano).collect::<Vec<_>>()
+    };
+    let since_boot = original(&input);
+    let expected: Vec<_> = since_boot.iter().map(|since| since + BOOT).collect();
+    assert_eq!(original(&path), expected);
 }

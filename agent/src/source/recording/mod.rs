@@ -206,7 +206,16 @@ impl Recording {
                 Step::Failed => {
                     return Ok(Some((self.reader.failure().record(), &self.ports)));
                 }
-                Step::Header | Step::Ports | Step::Anchor => {}
+                Step::Header => {
+                    let anchor = self.reader.header().and_then(|header| header.anchor);
+                    if let Some(anchor) = anchor {
+                        return Ok(Some((Record::Clock(anchor.into()), &self.ports)));
+                    }
+                }
+                Step::Anchor => {
+                    return Ok(Some((Record::Clock(self.reader.anchor().into()), &self.ports)));
+                }
+                Step::Ports => {}
                 Step::End => return Ok(None),
             }
         }

@@ -51,6 +51,7 @@ fn drain(mut recording: Recording) -> Result<Outcome, RecordingError> {
             }
             Record::Unreadable => unreadable += 1,
             Record::Lost { kind, count } => outcome.lost.push((kind, count)),
+            Record::Clock(_) => {}
             Record::Failed { .. } => panic!("these recordings have no failures"),
         }
     }

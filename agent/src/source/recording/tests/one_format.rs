@@ -56,6 +56,20 @@ fn a_name_of_ports_in_different_namespaces_means_none_of_them() {
 }
 
 #[test]
+fn clocks_are_records_wherever_they_are() {
+    let anchor = |ns| ClockAnchor { monotonic: MonotonicNs(ns), realtime_unix_ns: 1_700 + ns };
+    let header = Header { anchor: Some(anchor(1)), ..Header::default() };
+    let mut writer = CompactWriter::new(Vec::new(), &header).unwrap();
+    writer.anchor(anchor(2)).unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut recording = Recording::from_reader(Cursor::new(bytes), STRICT).unwrap();
+    for ns in [1, 2] {
+        assert_eq!(recording.next().unwrap(), Some(Record::Clock(anchor(ns).into())));
+    }
+    assert_eq!(recording.next().unwrap(), None);
+}
+
+#[test]
 fn a_gap_is_where_it_was() {
     let mut writer = CompactWriter::new(Vec::new(), &Header::default()).unwrap();
     writer.gap().unwrap();
