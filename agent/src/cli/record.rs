@@ -225,7 +225,7 @@ impl Handler for Recorder {
 
 #[cfg(test)]
 mod tests {
-    use upspan::event::{Cpu, EventHead, EventKind, Ordinal, Packet, Tid};
+    use upspan::event::{Cpu, EventHead, EventKind, Ordinal, Packet, Tid, UpcallType};
     use upspan::ports::PortDetails;
     use upspan::source::recording::{Header, Item, Options, RecordedFailure, Recording};
 
@@ -260,6 +260,7 @@ mod tests {
         ports.set_port(datapath, PortNo(1), b"p1", PortDetails::default());
         recorder.begin(&ports);
         let body = EventBody::DpUpcall {
+            upcall_type: UpcallType::Miss,
             datapath,
             port: PortNo(1),
             packet: Packet::default(),
