@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use escargot::CargoBuild;
+use escargot::format::Message::CompilerArtifact;
+use escargot::{CargoBuild, Message};
 
 /// A command that runs `upspan`, built from the sources as they are, with no environment,
 /// so that a developer's `OTEL_*` variables change nothing, and with nothing on standard input.
@@ -29,6 +30,19 @@ fn build() -> PathBuf {
             build = build.env_remove(&*name);
         }
     }
-    let built = build.current_release().run().expect("upspan can be built");
-    built.path().to_owned()
+    let messages = build.current_release().exec().expect("upspan can be built");
+    messages
+        .into_iter()
+        .find_map(|message| executable(message.expect("upspan can be built")))
+        .expect("cargo says where it has put upspan")
+}
+
+/// Where `upspan` is, if this says so.
+fn executable(message: Message) -> Option<PathBuf> {
+    match message.decode().expect("cargo says what can be read") {
+        CompilerArtifact(artifact) if artifact.target.name == "upspan" => {
+            Some(artifact.executable?.into_owned())
+        }
+        _ => None,
+    }
 }
