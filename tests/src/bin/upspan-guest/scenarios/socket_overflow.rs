@@ -6,6 +6,7 @@ use super::Place;
 use crate::capture::{Probes, Running};
 use crate::network::{self, sink};
 use crate::report::Report;
+use crate::traces::Traces;
 use crate::traffic;
 use crate::vswitchd::Stopped;
 use crate::wait::{self, LIMIT};
@@ -37,11 +38,16 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     let lost = after.lost - before.lost;
     let sent = after.missed - before.missed;
     report.say(format_args!("the kernel lost {lost} of {sent} upcalls"));
-    let errors = wait::until("traces of what was lost", LIMIT, || {
-        let errors = run.traces.update().iter().filter(|trace| trace.is_error()).count();
-        Ok((errors as u64 >= lost).then_some(errors))
+    let count = |traces: &mut Traces| {
+        let errors = traces.update().iter().filter(|trace| trace.is_error()).count() as u64;
+        (errors, traces.update().len() as u64 - errors)
+    };
+    let all = wait::until("traces of everything that was sent", LIMIT, || {
+        let (errors, others) = count(&mut run.traces);
+        Ok((errors >= lost && others >= sent - lost).then_some(()))
     });
-    report.equal("traces of what was lost", errors.ok(), usize::try_from(lost).ok());
+    report.check("a trace of everything that was sent", all.is_ok(), format_args!("{sent}"));
+    report.equal("traces of what was lost", count(&mut run.traces).0, lost);
     let (mut traces, _) = run.stop(report)?;
     let ports = network::ports()?;
     let mut faults: Vec<String> =
