@@ -139,16 +139,39 @@ impl Batch {
     }
 
     /// Whether the next `recv_upcall` belongs to this batch. A run longer than a batch can be lost
-    /// what parted two batches.
+    /// what parted two batches, unless it is of upcalls that leave no operations.
     pub(super) fn takes_another(&mut self) -> bool {
         if self.first_operation.is_some() {
             return false;
         }
         if self.len == UPCALL_MAX_BATCH {
-            self.add_doubt(Doubt::Lossy);
+            if self.leading_actions() == 0 {
+                self.add_doubt(Doubt::Lossy);
+            }
             return false;
         }
         true
+    }
+
+    /// Moves to the next batch, which is empty, what must be of it. Nothing parts batches of actions
+    /// without operations from the one after them. Misses have operations: none of them comes before
+    /// the last batch of a run.
+    pub(super) fn carry_over(&mut self, next: &mut Self) {
+        let own = self.leading_actions();
+        if self.first_operation.is_some() || own == 0 {
+            return;
+        }
+        let carried = own..self.len;
+        next.len = carried.len();
+        next.members.splice(0..0, self.members.drain(carried));
+        next.last = self.last;
+        self.len = own;
+    }
+
+    /// How many members there are before the first miss.
+    fn leading_actions(&self) -> usize {
+        let members = &self.members[..self.len];
+        members.iter().position(Member::is_miss).unwrap_or(self.len)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -447,9 +470,12 @@ impl Batch {
     pub(super) fn emit(&mut self, trust: Trust, sink: &mut impl Sink) {
         let close = self.close.unwrap_or(Close::Ended);
         let size = u32::try_from(self.len).unwrap_or(u32::MAX);
+        let mut goes_on = false;
         for place in 0..self.len {
             let next = self.members[..self.len].get(place + 1).map(|next| next.recv);
             let member = &mut self.members[place];
+            // After an action without operations, the batch may have been over.
+            goes_on |= member.is_miss() || member.flow_execute.is_some();
             member.give_up_operations(trust, sink);
             let upcall = Upcall {
                 upcall_type: member.upcall_type,
@@ -464,7 +490,7 @@ impl Batch {
                 key: FlowKeyBytes { len: member.key_len, bytes: &member.key },
                 translated: next
                     .or(self.first_operation)
-                    .filter(|_| matches!(trust, Trust::All | Trust::Prompt)),
+                    .filter(|_| goes_on && matches!(trust, Trust::All | Trust::Prompt)),
                 flow_put: member.flow_put,
                 flow_execute: member.flow_execute,
                 packet_execute: member.packet_execute,

@@ -159,7 +159,7 @@ impl Correlator {
                 };
                 let thread = self.thread(head, sink);
                 if !thread.current.takes_another() {
-                    self.close_batch(head.tid, Close::Next, sink);
+                    self.begin_batch(head.tid, sink);
                     self.release(head.tid, self.config.neighbours, sink);
                 }
                 let current = &mut self.thread(head, sink).current;
@@ -321,6 +321,18 @@ impl Correlator {
             if let Some(thread) = self.threads.remove(&tid) {
                 self.spare.push(thread.current);
             }
+        }
+    }
+
+    /// Closes the thread's current batch, and begins the next one with what must be of it.
+    fn begin_batch(&mut self, tid: Tid, sink: &mut impl Sink) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let mut next = self.spare.pop().unwrap_or_default();
+        next.reset();
+        thread.current.carry_over(&mut next);
+        self.close_batch(tid, Close::Next, sink);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            self.spare.push(std::mem::replace(&mut thread.current, next));
         }
     }
 

@@ -89,6 +89,17 @@ fn actions_take_their_place_in_the_batch() {
 }
 
 #[test]
+fn batches_of_actions_run_into_the_next_one() {
+    // 60 and 10 actions, and a batch of 10 misses: longer than a batch, and nothing is lost.
+    let recvs = format!("{}{}", "recv:1! ".repeat(70), "recv:2 ".repeat(10));
+    let operations = format!("{}{}", "put exec:2 ".repeat(10), "kexec ".repeat(10));
+    let collected = correlate(Config::default(), &events(&format!("{recvs}{operations}")));
+    let is_whole = |set: &&Set| set.len() == 4 && set[&EventKind::OpFlowExecute] > 80;
+    assert_eq!(collected.sets.iter().filter(is_whole).count(), 10);
+    assert!(collected.unmatched.is_empty());
+}
+
+#[test]
 fn an_action_is_no_miss_of_the_same_packet() {
     assert_eq!(upcalls("dp:1 dp:1! recv:1! recv:1 put exec:1 kexec"), ["1 2 - - -", "0 3 4 5 6"]);
     assert_eq!(upcalls("dp:1 recv:1!"), ["- 1 - - -"]);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use upspan::event::{EventKind, MonotonicNs};
 
-use super::Place;
+use super::{Place, judge};
 use crate::capture::{Probes, Recorder, Running};
 use crate::found::{Found, FoundUpcall};
 use crate::mark::Traffic;
@@ -52,7 +52,13 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     );
     counts(&expected, &truth, report)?;
     let found = Found::read(&recording)?;
-    joins(&found, &truth, report);
+    judge::joins(&found, &truth, report);
+    let segments = found.upcalls.iter().filter(|upcall| upcall.is_segment).count();
+    report.check("segments of super-packets", segments > 0, segments);
+    let executed =
+        truth.marked(Traffic::Dropped).filter(|upcall| upcall.has(EventKind::OpFlowExecute));
+    // From Open vSwitch 3.5 on a kernel from 6.12 on: they have an action `drop`.
+    report.say(format_args!("{} of the dropped ones were executed", executed.count()));
     complete(&found, &events, started..ended, report);
     let traces: Vec<&Trace> = traces
         .update()
@@ -110,29 +116,6 @@ fn counts(expected: &[Expected], truth: &Truth, report: &mut Report) -> anyhow::
     Ok(())
 }
 
-/// The correlator has found what was, and nothing else.
-fn joins(found: &Found, truth: &Truth, report: &mut Report) {
-    let mut faults = Vec::new();
-    for FoundUpcall { set, .. } in &found.upcalls {
-        match truth.upcalls.get(&set[EventKind::RecvUpcall.name()]) {
-            Some(upcall) if upcall.set == *set => {}
-            Some(TrueUpcall { packet, set: real, .. }) => {
-                faults.push(format!("{packet}: {set:?} instead of {real:?}"));
-            }
-            None => faults.push(format!("{set:?} was not")),
-        }
-    }
-    report.none("put together as they were", found.upcalls.len(), &faults);
-    report.equal("as many as there were", found.upcalls.len(), truth.upcalls.len());
-    let segments = found.upcalls.iter().filter(|upcall| upcall.is_segment).count();
-    report.check("segments of super-packets", segments > 0, segments);
-    report.say(format_args!("matches {:?}, unmatched {:?}", found.matches, found.unmatched));
-    let executed =
-        truth.marked(Traffic::Dropped).filter(|upcall| upcall.has(EventKind::OpFlowExecute));
-    // From Open vSwitch 3.5 on a kernel from 6.12 on: they have an action `drop`.
-    report.say(format_args!("{} of the dropped ones were executed", executed.count()));
-}
-
 /// Nothing is missing of what was captured from its beginning to its end.
 fn complete(found: &Found, events: &Events, time: Range<MonotonicNs>, report: &mut Report) {
     let times: HashMap<u64, MonotonicNs> =
@@ -170,11 +153,8 @@ fn spans(traces: &[&Trace], truth: &Truth, report: &mut Report) -> anyhow::Resul
         }
     }
     report.none("ports of traces", traces.len(), &faults);
-    let incomplete: Vec<String> = traces
-        .iter()
-        .filter(|trace| !trace.is_complete())
-        .map(|trace| format!("{:?}", trace.root()))
-        .collect();
+    let incomplete: Vec<String> =
+        traces.iter().filter(|trace| !trace.is_complete()).map(ToString::to_string).collect();
     report.none("traces are complete", traces.len(), &incomplete);
     let to_udp = |to: &str| {
         let is_it = |trace: &&&Trace| {

@@ -1,6 +1,7 @@
 //! What is tried.
 
 mod faults;
+mod judge;
 mod lossless;
 mod overload;
 mod socket_overflow;

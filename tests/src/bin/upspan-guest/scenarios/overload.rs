@@ -57,7 +57,7 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     let unexplained: Vec<String> = traces
         .iter()
         .filter(|trace| !trace.is_complete() && !trace.is_error() && !trace.says_what_is_missing())
-        .map(|trace| format!("{:?}", trace.root()))
+        .map(ToString::to_string)
         .collect();
     report.none("incomplete traces say what is missing", traces.len(), &unexplained);
     Ok(())

@@ -2,11 +2,14 @@
 
 use anyhow::ensure;
 
-use super::Place;
-use crate::capture::{Probes, Running};
-use crate::network::{self, sink};
+use super::{Place, judge};
+use crate::capture::{Probes, Recorder, Running};
+use crate::found::Found;
+use crate::network;
 use crate::report::Report;
+use crate::traces::Trace;
 use crate::traffic;
+use crate::truth::Truth;
 use crate::vswitchd::Stopped;
 use crate::wait::{self, LIMIT};
 
@@ -22,6 +25,9 @@ const MOST_FLOODS: u16 = 20;
 pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> {
     let mut probes = Probes::default();
     let mut run = Running::start(place.upspan, &["--buffer-page-count", RING], &mut probes)?;
+    let recording = place.out.join("socket-overflow.upspan");
+    let more = ["--buffer-page-count", RING];
+    let record = Recorder::start(place.upspan, &recording, &more, &mut probes)?;
     let before = network::lookups()?;
     {
         let _stopped = Stopped::new()?;
@@ -33,38 +39,44 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
         }
     }
     probes.traced(&mut run.traces)?;
-    let after = network::lookups()?;
-    let lost = after.lost - before.lost;
-    let sent = after.missed - before.missed;
-    report.say(format_args!("the kernel lost {lost} of {sent} upcalls"));
-    let errors = wait::until("traces of what was lost", LIMIT, || {
-        let errors = run.traces.update().iter().filter(|trace| trace.is_error()).count();
-        Ok((errors as u64 >= lost).then_some(errors))
+    // As long as it goes on, so do the counts.
+    let (mut lost, mut errors) = (0, 0);
+    let all = wait::until("a trace of every upcall", LIMIT, || {
+        let after = network::lookups()?;
+        lost = after.lost - before.lost;
+        let traces = run.traces.update();
+        errors = traces.iter().filter(|trace| trace.is_error()).count() as u64;
+        Ok((traces.len() as u64 >= after.missed - before.missed).then_some(()))
     });
-    report.equal("traces of what was lost", errors.ok(), usize::try_from(lost).ok());
+    let detail = format!(
+        "{} traces, {}",
+        run.traces.update().len(),
+        all.as_ref().map_or_else(|error| error.to_string(), |()| "all".to_owned())
+    );
+    report.check("a trace of every upcall", all.is_ok(), detail);
+    report.equal("traces of what was lost", errors, lost);
     let (mut traces, _) = run.stop(report)?;
     let ports = network::ports()?;
-    let mut faults: Vec<String> =
-        traces.update().iter().filter_map(|trace| trace.fault()).collect();
-    report.none("shape of traces", traces.update().len(), &faults);
+    let traces = traces.update();
+    let mut faults: Vec<String> = traces.iter().filter_map(Trace::fault).collect();
+    report.none("shape of traces", traces.len(), &faults);
     faults.clear();
-    let sinks = [sink::FLOOD, sink::PROBES].map(|sink| sink.to_string());
-    for trace in traces.update().iter().filter(|trace| trace.is_error()) {
-        let p1 = ports.iter().find(|(_, name)| name == "p1").map(|(number, _)| *number);
+    let errors = || traces.iter().filter(|trace| trace.is_error());
+    for trace in errors() {
+        let (number, name) = (trace.int("ovs.port.number"), trace.string("ovs.port.name"));
+        let port = ports.iter().find(|(other, _)| Some(*other) == number);
+        let named = port.is_some_and(|(_, right)| Some(right.as_str()) == name);
         let says_why = matches!(trace.string("error.type"), Some("EAGAIN" | "ENOBUFS"));
-        let is_right = says_why
-            && trace.int("ovs.port.number") == p1
-            && trace.string("ovs.port.name") == Some("p1")
-            && sinks.iter().any(|to| trace.string("destination.address") == Some(to));
-        if !is_right {
-            faults.push(format!("{:?}", trace.root()));
+        if !named || !says_why {
+            faults.push(trace.to_string());
         }
     }
-    report.none("what the traces say", traces.update().len(), &faults);
-    let flood = traces.to(sink::FLOOD, 0).filter(|trace| !trace.is_error());
-    let (read, complete) = flood.fold((0, 0), |(read, complete), trace| {
-        (read + 1, complete + usize::from(trace.is_complete()))
-    });
-    report.equal("what was read is complete", complete, read);
+    report.none("what the traces say", errors().count(), &faults);
+    let events = record.stop(report)?;
+    report.equal("nothing lost", events.lost(), 0);
+    judge::joins(&Found::read(&recording)?, &Truth::of(&events), report);
+    let incomplete: Vec<&Trace> =
+        traces.iter().filter(|trace| !trace.is_error() && !trace.is_complete()).collect();
+    report.none("what was read is complete", traces.len(), &incomplete);
     Ok(())
 }
