@@ -8,7 +8,7 @@ use upspan::event::{EventKind, MonotonicNs};
 use upspan::pipeline::{Consumer, Flow};
 use upspan::ports::Ports;
 use upspan::replay::Stop;
-use upspan::source::live::capture::FromRing;
+use upspan::source::live::capture::{FromRing, Left};
 use upspan::source::live::record::LiveRecord;
 use upspan::source::live::{CaptureOptions, Live, LiveError, Name, Taken, UpcallTypes, clock};
 use upspan::source::recording::{HandlerFilter, RecordedEvent};
@@ -162,6 +162,7 @@ pub(super) fn capture(
     let mut captured = Captured::default();
     let mut taken_before = 0;
     let mut wait = WAIT.0;
+    let mut complete = clock::now();
     let (mut followed, mut reviewed) = (Instant::now(), Instant::now());
     let mut warned = PerKind::default();
     loop {
@@ -175,24 +176,29 @@ pub(super) fn capture(
         // What happened before this instant is in the ring.
         let now = clock::now();
         let most = wanted.left(taken).and_then(|left| usize::try_from(left).ok());
-        live.drain(most.unwrap_or(usize::MAX), |taken, ports| {
+        let left = live.drain(most.unwrap_or(usize::MAX), |taken, ports| {
             if captured.count(taken, wanted) {
                 handler.take(taken, ports);
             }
         })?;
+        if left == Left::Nothing {
+            complete = now;
+        }
         let review = reviewed.elapsed() >= REVIEW;
         if review {
             reviewed = Instant::now();
             warn_of_losses(&captured.lost, &mut warned);
         }
-        handler.tick(now, review, live.ports());
+        handler.tick(complete, review, live.ports());
         if followed.elapsed() >= FOLLOW {
             followed = Instant::now();
             live.follow();
         }
         wait = if taken > taken_before { WAIT.0 } else { (wait * 2).min(WAIT.1) };
         taken_before = taken;
-        live.wait(wait);
+        if left == Left::Nothing {
+            live.wait(wait);
+        }
     }
     warn_of_losses(&captured.lost, &mut warned);
     Ok(captured)

@@ -24,6 +24,15 @@ pub enum FromRing<'a> {
     Lost(EventKind, u64),
 }
 
+/// What there is in the ring after records were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: all that had been written before was taken.
+    Nothing,
+    /// More, perhaps, than was to be taken at a time.
+    Perhaps,
+}
+
 /// See the module.
 #[expect(missing_debug_implementations, reason = "aya's maps have none")]
 pub struct Capture {
@@ -49,7 +58,7 @@ impl Capture {
         Ok(Self { ring, wakeups, losses: Losses::new(programs.take_lost()?) })
     }
 
-    /// Takes what is there: `most` records, or some thousand. Returns how many it was.
+    /// Takes what is there: `most` records, or some thousand.
     ///
     /// # Errors
     ///
@@ -58,7 +67,7 @@ impl Capture {
         &mut self,
         most: usize,
         mut take: impl FnMut(FromRing<'_>),
-    ) -> Result<usize, MapError> {
+    ) -> Result<Left, MapError> {
         let most = most.min(Self::MOST);
         // Counted before the records are taken, as losses are from before the latest of them.
         self.losses.count(|kind, count| {
@@ -66,8 +75,8 @@ impl Capture {
                 take(FromRing::Lost(kind, count));
             }
         })?;
-        for taken in 0..most {
-            let Some(record) = self.ring.next() else { return Ok(taken) };
+        for _ in 0..most {
+            let Some(record) = self.ring.next() else { return Ok(Left::Nothing) };
             match LiveRecord::parse(&record) {
                 Ok((head, record)) => {
                     if self.losses.precede(&head) {
@@ -81,7 +90,7 @@ impl Capture {
                 }
             }
         }
-        Ok(most)
+        Ok(Left::Perhaps)
     }
 
     /// Waits until a program says that much is in the ring, or for so long. Returns whether one did

@@ -29,7 +29,7 @@ use tracing::warn;
 use upspan_ebpf::config::Config;
 
 use self::capabilities::MissingCapabilities;
-use self::capture::{Capture, FromRing};
+use self::capture::{Capture, FromRing, Left};
 pub use self::filter::{Name, NameError, UpcallTypes};
 
 use self::kernel::btf::{self, Btf, BtfError};
@@ -188,10 +188,10 @@ impl Live {
         &mut self,
         most: usize,
         mut take: impl FnMut(Taken<'_>, &Ports),
-    ) -> Result<(), LiveError> {
+    ) -> Result<Left, LiveError> {
         self.names.update(&mut self.ports, &mut take);
         let Self { capture, ports, names, since, ordinal, .. } = self;
-        capture.drain(most, |from_ring| {
+        let left = capture.drain(most, |from_ring| {
             let record = match &from_ring {
                 FromRing::Record(record) if record.ts() < *since => return,
                 FromRing::Record(record) => {
@@ -211,7 +211,7 @@ impl Live {
             };
             take(Taken::Record(&from_ring, record), ports);
         })?;
-        Ok(())
+        Ok(left)
     }
 
     /// Looks for processes that have come or gone since.
