@@ -83,7 +83,7 @@ fn report(
         recorder.begin(live.ports());
     }
     let consumer = Tee(Report::new(options), LiveTable::new(quiet));
-    let mut both = (recorder, Correlating(Flow::new(Config::default(), consumer)));
+    let mut both = (recorder, Correlating(Flow::new(Config::live(), consumer)));
     let captured = live::capture(&mut live, wanted, &mut both);
     let (recorder, Correlating(flow)) = both;
     recorder.map_or(Ok(()), Recorder::finish)?;

@@ -161,7 +161,7 @@ fn feed(
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
     outlet.restart(Times::Anchored(clock::anchor()));
     let wanted = Wanted { stop, ..Wanted::default() };
-    let correlating = Correlating(Flow::new(Config::default(), outlet));
+    let correlating = Correlating(Flow::new(Config::live(), outlet));
     let mut sending = Sending { correlating, watchdog: Watchdog::of_systemd() };
     let captured = live::capture(&mut live, &wanted, &mut sending);
     systemd::tell(NotifyState::Stopping);

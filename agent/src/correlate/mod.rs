@@ -33,8 +33,8 @@ use waiting::{Expired, Found, Origin, WaitingUpcalls};
 pub struct Config {
     /// How long, in nanoseconds of event time, events wait for what belongs to them.
     pub timeout_ns: u64,
-    /// Most `dp_upcall`s that wait; past it the oldest gives way. A netlink socket of usual size
-    /// holds some hundred upcalls: what is older than this many was dropped at a full socket.
+    /// Most `dp_upcall`s that wait; past it the oldest gives way. The sockets of a vswitchd that
+    /// does not read hold some thousand small packets per handler thread.
     pub max_waiting: usize,
     /// Most bytes of their packets; past it the oldest gives way, too.
     pub max_waiting_bytes: usize,
@@ -45,6 +45,15 @@ pub struct Config {
     /// Batches of the same thread, before and after, that must show no sign of loss either for a
     /// batch's operations to be joined.
     pub neighbours: usize,
+}
+
+impl Config {
+    /// For a capture on this node, which says by itself what the kernel could not deliver: what
+    /// waits does so in a socket, and is read some day.
+    #[must_use]
+    pub fn live() -> Self {
+        Self { max_waiting: 65_536, ..Self::default() }
+    }
 }
 
 impl Default for Config {
