@@ -19,12 +19,12 @@ const IS_REMOTE: u32 = 0x200;
 /// What becomes of the trace context that a packet carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ContextMode {
-    /// The upcall is a child span of it, in the application's trace, and sampled as that is
+    /// The upcall is a child of its span, in the application's trace, and sampled as that is
     #[default]
     Parent,
-    /// The upcall keeps a trace of its own, with a span link to it
+    /// The upcall has a trace of its own, with a link to its span
     Link,
-    /// Packets are not searched for it
+    /// It is not looked for
     Off,
 }
 
