@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use upspan::filter::UpcallFilter;
-use upspan::trace::{IdGenerator, RatioSampler, Tracer, TracerConfig};
+use upspan::trace::{ContextMode, IdGenerator, RatioSampler, Sampler, Tracer, TracerConfig};
 
 use super::session;
 
@@ -27,10 +27,15 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     min_duration: Option<Duration>,
 
-    /// Share of upcalls that become traces, from 0 to 1 [env: OTEL_TRACES_SAMPLER_ARG, with
-    /// OTEL_TRACES_SAMPLER=traceidratio] [default: 1]
+    /// Share of upcalls that become traces, from 0 to 1; where the packet carries a trace context,
+    /// its sampled flag decides [env: OTEL_TRACES_SAMPLER_ARG, with
+    /// OTEL_TRACES_SAMPLER=parentbased_traceidratio] [default: 1]
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     sample: Option<RatioSampler>,
+
+    /// What becomes of the trace context that a packet carries (traceparent, B3, TCP option 25)
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    context_mode: ContextMode,
 
     /// Make the same ids each time
     #[arg(long, value_name = "NUMBER")]
@@ -46,12 +51,13 @@ impl TraceArgs {
     /// Makes traces as wanted.
     pub(super) fn tracer(&self) -> anyhow::Result<Tracer> {
         let sampler = match self.sample {
-            Some(sampler) => sampler,
-            None => RatioSampler::from_env(session::variable)
+            Some(ratio) => Sampler::parent_based(ratio),
+            None => Sampler::from_env(session::variable)
                 .context("cannot use OTEL_TRACES_SAMPLER or its _ARG")?,
         };
         let ids = self.seed.map_or_else(IdGenerator::random, IdGenerator::seeded);
-        Ok(Tracer::new(TracerConfig { ids, sampler, ..TracerConfig::default() }))
+        let context = self.context_mode;
+        Ok(Tracer::new(TracerConfig { ids, sampler, context, ..TracerConfig::default() }))
     }
 
     /// Lets upcalls pass that are wanted.

@@ -12,9 +12,10 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{
-    ArpPacketSlice, EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxIpv4Slice,
-    LaxIpv6Slice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, ether_type, ip_number,
+    ArpPacketSlice, EtherType, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxIpv4Slice, LaxIpv6Slice,
+    LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, ether_type,
 };
+pub use etherparse::{IpNumber, ip_number};
 
 use crate::event::Packet;
 
@@ -49,6 +50,16 @@ pub struct Headers {
     pub arp_operation: Option<u16>,
 }
 
+/// What follows the network layer, as far as it was captured: a transport header and its payload,
+/// without the padding of a short frame. Fragments but the first of their packet have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport<'a> {
+    /// Whose header it begins with.
+    pub protocol: IpNumber,
+    /// The header, and what follows it.
+    pub bytes: &'a [u8],
+}
+
 /// Smaller values in the place of the EtherType are lengths (`ETH_P_802_3_MIN` of the kernel's
 /// include/uapi/linux/if_ether.h).
 const MIN_ETHERTYPE: u16 = 0x0600;
@@ -57,18 +68,28 @@ impl Headers {
     /// Reads the headers of a packet that begins with its Ethernet header.
     #[must_use]
     pub fn parse(packet: &Packet<'_>) -> Self {
+        Self::split(packet.bytes).0
+    }
+
+    /// As [`Headers::parse`], of the captured bytes of a packet, and hands out what follows the
+    /// network layer.
+    #[must_use]
+    pub fn split(ethernet: &[u8]) -> (Self, Option<Transport<'_>>) {
         let mut headers = Self::default();
-        let Ok(sliced) = LaxSlicedPacket::from_ethernet(packet.bytes) else {
-            return headers;
+        let Ok(sliced) = LaxSlicedPacket::from_ethernet(ethernet) else {
+            return (headers, None);
         };
         headers.read_link(&sliced);
-        match &sliced.net {
-            Some(LaxNetSlice::Arp(arp)) => headers.read_arp(arp),
+        let transport = match &sliced.net {
+            Some(LaxNetSlice::Arp(arp)) => {
+                headers.read_arp(arp);
+                None
+            }
             Some(LaxNetSlice::Ipv4(ip)) => headers.read_ipv4(ip),
             Some(LaxNetSlice::Ipv6(ip)) => headers.read_ipv6(ip),
-            None => {}
-        }
-        headers
+            None => None,
+        };
+        (headers, transport)
     }
 
     fn read_link(&mut self, sliced: &LaxSlicedPacket<'_>) {
@@ -97,33 +118,33 @@ impl Headers {
         }
     }
 
-    fn read_ipv4(&mut self, ip: &LaxIpv4Slice<'_>) {
+    fn read_ipv4<'a>(&mut self, ip: &LaxIpv4Slice<'a>) -> Option<Transport<'a>> {
         self.source = Some(ip.header().source_addr().into());
         self.destination = Some(ip.header().destination_addr().into());
         let payload = ip.payload();
         self.protocol = Some(payload.ip_number.0);
-        if ip.header().fragments_offset().value() == 0 {
-            self.read_transport(payload);
-        }
+        let is_first = ip.header().fragments_offset().value() == 0;
+        is_first.then(|| self.read_transport(payload))
     }
 
-    fn read_ipv6(&mut self, ip: &LaxIpv6Slice<'_>) {
+    fn read_ipv6<'a>(&mut self, ip: &LaxIpv6Slice<'a>) -> Option<Transport<'a>> {
         self.source = Some(ip.header().source_addr().into());
         self.destination = Some(ip.header().destination_addr().into());
         let payload = ip.payload();
         if let Some(protocol) = later_fragment(ip) {
             self.protocol = Some(protocol.0);
-            return;
+            return None;
         }
         // The number of an extension header here means that it was cut off, and with it the
         // number of the transport.
-        if !is_ipv6_extension(payload.ip_number) {
-            self.protocol = Some(payload.ip_number.0);
-            self.read_transport(payload);
+        if is_ipv6_extension(payload.ip_number) {
+            return None;
         }
+        self.protocol = Some(payload.ip_number.0);
+        Some(self.read_transport(payload))
     }
 
-    fn read_transport(&mut self, payload: &LaxIpPayloadSlice<'_>) {
+    fn read_transport<'a>(&mut self, payload: &LaxIpPayloadSlice<'a>) -> Transport<'a> {
         let bytes = payload.payload;
         match payload.ip_number {
             ip_number::TCP => {
@@ -136,6 +157,7 @@ impl Headers {
             }
             _ => {}
         }
+        Transport { protocol: payload.ip_number, bytes }
     }
 
     /// TCP, UDP and SCTP all begin with the two ports.

@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::trace::v1::SpanFlags;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
@@ -37,7 +38,7 @@ pub struct Received {
     pub requests: u64,
     /// Spans.
     pub spans: u64,
-    /// Spans without a parent, which is traces as long as each has one root.
+    /// Spans that begin something here, as they have no parent, or a remote one.
     pub traces: u64,
 }
 
@@ -120,7 +121,8 @@ where
         let (mut spans, mut traces) = (0, 0);
         for span in scopes.flat_map(|scope| &scope.spans) {
             spans += 1;
-            traces += u64::from(span.parent_span_id.is_empty());
+            let is_remote = span.flags & SpanFlags::ContextIsRemoteMask as u32 != 0;
+            traces += u64::from(span.parent_span_id.is_empty() || is_remote);
         }
         self.counts.requests.fetch_add(1, Relaxed);
         self.counts.spans.fetch_add(spans, Relaxed);

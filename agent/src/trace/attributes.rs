@@ -1,6 +1,7 @@
 //! What a root span says about its upcall.
 
 use super::errno;
+use super::lineage::Lineage;
 use super::names;
 use super::wire::Attributes;
 use crate::enrich::flow_key::FlowKey;
@@ -10,7 +11,7 @@ use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{FailedUpcall, Upcall};
 
 /// Attributes of the root span.
-pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
+pub(super) fn root(upcall: &Upcall<'_>, headers: &Headers, ports: &Ports, to: &mut Attributes<'_>) {
     port(upcall.datapath, upcall.port(), ports, to);
     to.string(names::UPCALL_TYPE, upcall.upcall_type.name());
     completeness(upcall, to);
@@ -22,16 +23,28 @@ pub(super) fn root(upcall: &Upcall<'_>, ports: &Ports, to: &mut Attributes<'_>) 
     to.int(names::HANDLER_TID, upcall.recv.tid.0);
     to.string(names::THREAD_NAME, &upcall.recv.comm.to_str_lossy());
     flow_key(upcall.key, to);
-    packet(&upcall.packet, to);
+    packet(&upcall.packet, headers, to);
 }
 
 /// Attributes of the root span of an upcall that was not delivered.
-pub(super) fn failed(failed: &FailedUpcall<'_>, ports: &Ports, to: &mut Attributes<'_>) {
+pub(super) fn failed(
+    failed: &FailedUpcall<'_>,
+    headers: &Headers,
+    ports: &Ports,
+    to: &mut Attributes<'_>,
+) {
     port(failed.datapath, Some(failed.port), ports, to);
     to.string(names::UPCALL_TYPE, failed.upcall_type.name());
     to.bool(names::UPCALL_COMPLETE, false);
     to.string(names::ERROR_TYPE, errno::name(failed.errno));
-    packet(&failed.packet, to);
+    packet(&failed.packet, headers, to);
+}
+
+/// How the root span was tied to a span of the application, if it was.
+pub(super) fn correlation(lineage: &Lineage, to: &mut Attributes<'_>) {
+    if let Some(context) = lineage.context() {
+        to.string(names::CORRELATION_METHOD, context.method().name());
+    }
 }
 
 /// Attributes of a span event.
@@ -86,10 +99,9 @@ fn flow_key(bytes: FlowKeyBytes<'_>, to: &mut Attributes<'_>) {
 }
 
 /// Lengths and what the headers say; never the payload.
-fn packet(packet: &Packet<'_>, to: &mut Attributes<'_>) {
+fn packet(packet: &Packet<'_>, headers: &Headers, to: &mut Attributes<'_>) {
     to.int(names::PACKET_LENGTH, packet.len);
     to.int(names::PACKET_CAPTURED_LENGTH, i64::try_from(packet.bytes.len()).unwrap_or(i64::MAX));
-    let headers = Headers::parse(packet);
     if let Some(kind) = headers.network_type() {
         to.string(names::NETWORK_TYPE, kind);
     }

@@ -1,8 +1,9 @@
 //! Spans on their way out: encoded one behind the other.
 
 use bytes::Bytes;
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId};
 
+use super::lineage::{self, Lineage, Parent};
 use super::wire::{self, Attributes, Field};
 use crate::event::EventKind;
 
@@ -11,6 +12,7 @@ const SCOPE_SPANS_SPANS: Field = 2;
 
 const SPAN_TRACE_ID: Field = 1;
 const SPAN_SPAN_ID: Field = 2;
+const SPAN_TRACE_STATE: Field = 3;
 const SPAN_PARENT_SPAN_ID: Field = 4;
 const SPAN_NAME: Field = 5;
 const SPAN_KIND: Field = 6;
@@ -18,6 +20,7 @@ const SPAN_START_TIME: Field = 7;
 const SPAN_END_TIME: Field = 8;
 const SPAN_ATTRIBUTES: Field = 9;
 const SPAN_EVENTS: Field = 11;
+const SPAN_LINKS: Field = 13;
 const SPAN_STATUS: Field = 15;
 const SPAN_FLAGS: Field = 16;
 const STATUS_MESSAGE: Field = 2;
@@ -25,17 +28,16 @@ const STATUS_CODE: Field = 3;
 const EVENT_TIME: Field = 1;
 const EVENT_NAME: Field = 2;
 const EVENT_ATTRIBUTES: Field = 3;
+const LINK_TRACE_ID: Field = 1;
+const LINK_SPAN_ID: Field = 2;
+const LINK_TRACE_STATE: Field = 3;
+const LINK_FLAGS: Field = 6;
 
 /// `SPAN_KIND_INTERNAL`: neither end of an upcall is a request of another service.
 const KIND_INTERNAL: u64 = 1;
 
 /// `STATUS_CODE_ERROR`.
 const STATUS_ERROR: u64 = 2;
-
-/// `Span.flags`. W3C's `sampled` (0x01), as only what is exported is encoded, and `random` (0x02),
-/// as all bits of a trace id are; and that the parent is known (0x100) not to be remote (0x200
-/// unset).
-const FLAGS: u32 = 0x01 | 0x02 | 0x100;
 
 /// Spans encoded as consecutive `ScopeSpans.spans` fields, ready to be wrapped by an
 /// [`Envelope`](super::Envelope). The buffer is reused: once it has grown to a batch's size, no
@@ -68,7 +70,7 @@ impl SpanBatch {
         self.spans
     }
 
-    /// Number of traces; all spans of a trace are in the same batch.
+    /// Number of traces, one for each upcall; all spans of an upcall are in the same batch.
     #[must_use]
     pub fn traces(&self) -> usize {
         self.traces
@@ -115,12 +117,13 @@ impl SpanBatch {
         self.traces += 1;
     }
 
-    pub(super) fn push(&mut self, head: &SpanHead, body: impl FnOnce(&mut SpanBody<'_>)) {
+    pub(super) fn push(&mut self, head: &SpanHead<'_>, body: impl FnOnce(&mut SpanBody<'_>)) {
         self.spans += 1;
         wire::message::<2>(&mut self.buf, SCOPE_SPANS_SPANS, |buf| {
-            wire::bytes(buf, SPAN_TRACE_ID, &head.trace_id.to_bytes());
+            wire::bytes(buf, SPAN_TRACE_ID, &head.lineage.trace_id().to_bytes());
             wire::bytes(buf, SPAN_SPAN_ID, &head.span_id.to_bytes());
-            if let Some(parent) = head.parent {
+            optional_string(buf, SPAN_TRACE_STATE, head.lineage.state());
+            if let Parent::Local(parent) | Parent::Remote(parent) = head.parent {
                 wire::bytes(buf, SPAN_PARENT_SPAN_ID, &parent.to_bytes());
             }
             wire::string(buf, SPAN_NAME, head.name);
@@ -128,7 +131,7 @@ impl SpanBatch {
             time(buf, SPAN_START_TIME, head.start_unix_ns);
             time(buf, SPAN_END_TIME, head.end_unix_ns);
             body(&mut SpanBody { buf });
-            wire::fixed32(buf, SPAN_FLAGS, FLAGS);
+            wire::fixed32(buf, SPAN_FLAGS, head.lineage.span_flags(head.parent));
         });
     }
 }
@@ -148,6 +151,13 @@ fn time(buf: &mut Vec<u8>, field: Field, unix_ns: u64) {
     }
 }
 
+/// Neither is an empty text.
+fn optional_string(buf: &mut Vec<u8>, field: Field, text: &str) {
+    if !text.is_empty() {
+        wire::string(buf, field, text);
+    }
+}
+
 /// Finished spans: the bytes of consecutive `ScopeSpans.spans` fields, and how many they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedSpans {
@@ -158,16 +168,16 @@ pub struct EncodedSpans {
 }
 
 /// What every span has.
-pub(super) struct SpanHead {
-    pub(super) trace_id: TraceId,
+pub(super) struct SpanHead<'l> {
+    pub(super) lineage: &'l Lineage,
     pub(super) span_id: SpanId,
-    pub(super) parent: Option<SpanId>,
+    pub(super) parent: Parent,
     pub(super) name: &'static str,
     pub(super) start_unix_ns: u64,
     pub(super) end_unix_ns: u64,
 }
 
-/// Takes what a span has besides its head: attributes first, then events, then the status.
+/// Takes what a span has besides its head: attributes first, then events, links, and the status.
 pub(super) struct SpanBody<'b> {
     buf: &'b mut Vec<u8>,
 }
@@ -175,6 +185,16 @@ pub(super) struct SpanBody<'b> {
 impl SpanBody<'_> {
     pub(super) fn attributes(&mut self) -> Attributes<'_> {
         Attributes::new(self.buf, SPAN_ATTRIBUTES)
+    }
+
+    /// A link to a span of another trace.
+    pub(super) fn link(&mut self, to: &SpanContext) {
+        wire::message::<1>(self.buf, SPAN_LINKS, |buf| {
+            wire::bytes(buf, LINK_TRACE_ID, &to.trace_id().to_bytes());
+            wire::bytes(buf, LINK_SPAN_ID, &to.span_id().to_bytes());
+            optional_string(buf, LINK_TRACE_STATE, &to.trace_state().header());
+            wire::fixed32(buf, LINK_FLAGS, lineage::link_flags(to));
+        });
     }
 
     /// The status ERROR, with a message.

@@ -44,6 +44,7 @@ mod clock;
 mod envelope;
 mod errno;
 mod ids;
+mod lineage;
 pub mod names;
 mod resource;
 mod sampler;
@@ -59,12 +60,17 @@ pub use self::batch::{BatchEnd, EncodedSpans, SpanBatch};
 pub use self::clock::TimeAnchor;
 pub use self::envelope::Envelope;
 pub use self::ids::IdGenerator;
+pub use self::lineage::ContextMode;
+use self::lineage::Lineage;
 pub use self::resource::{
     NODE_NAME_VARIABLE, RESOURCE_ATTRIBUTES_VARIABLE, Resource, ResourceError,
     SERVICE_NAME_VARIABLE, host_name,
 };
-pub use self::sampler::{RatioSampler, SAMPLER_ARG_VARIABLE, SAMPLER_VARIABLE, SamplerError};
+pub use self::sampler::{
+    RatioSampler, SAMPLER_ARG_VARIABLE, SAMPLER_VARIABLE, Sampler, SamplerError,
+};
 use self::upcall_spans::UpcallSpans;
+use crate::enrich::Headers;
 use crate::event::EventKind;
 use crate::ports::Ports;
 use crate::upcall::{FailedUpcall, Upcall};
@@ -77,16 +83,20 @@ pub struct TracerConfig {
     /// Wall-clock time of the events.
     pub anchor: TimeAnchor,
     /// Which upcalls become traces.
-    pub sampler: RatioSampler,
+    pub sampler: Sampler,
+    /// What becomes of the trace context that a packet carries.
+    pub context: ContextMode,
 }
 
 impl Default for TracerConfig {
-    /// Random ids, monotonic time taken as Unix time, every upcall.
+    /// Random ids, monotonic time taken as Unix time, every upcall; packets with a trace context
+    /// are in its trace if that is recorded.
     fn default() -> Self {
         Self {
             ids: IdGenerator::random(),
             anchor: TimeAnchor::default(),
-            sampler: RatioSampler::default(),
+            sampler: Sampler::default(),
+            context: ContextMode::default(),
         }
     }
 }
@@ -96,13 +106,14 @@ impl Default for TracerConfig {
 pub struct Tracer {
     ids: IdGenerator,
     anchor: TimeAnchor,
-    sampler: RatioSampler,
+    sampler: Sampler,
+    context: ContextMode,
 }
 
 /// The trace that an upcall became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traced {
-    /// Its id.
+    /// Its id: the application's, where the packet carried one.
     pub trace_id: TraceId,
     /// How many spans were added to the batch: the root and one per phase.
     pub spans: usize,
@@ -112,8 +123,8 @@ impl Tracer {
     /// A tracer of these parts.
     #[must_use]
     pub fn new(config: TracerConfig) -> Self {
-        let TracerConfig { ids, anchor, sampler } = config;
-        Self { ids, anchor, sampler }
+        let TracerConfig { ids, anchor, sampler, context } = config;
+        Self { ids, anchor, sampler, context }
     }
 
     /// Goes on with another anchor: the clocks were measured again, or a recording starts over.
@@ -129,14 +140,17 @@ impl Tracer {
         ports: &Ports,
         out: &mut SpanBatch,
     ) -> Option<Traced> {
-        let trace_id = self.ids.trace_id();
-        if !self.sampler.samples(trace_id) {
-            return None;
-        }
+        let (headers, transport) = Headers::split(upcall.packet.bytes);
+        let lineage = Lineage::find(transport, self.context, self.sampler, &mut self.ids)?;
         out.start_trace();
-        let spans =
-            UpcallSpans::new(upcall).encode(trace_id, &mut self.ids, self.anchor, ports, out);
-        Some(Traced { trace_id, spans })
+        let spans = UpcallSpans::new(upcall, &headers).encode(
+            &lineage,
+            &mut self.ids,
+            self.anchor,
+            ports,
+            out,
+        );
+        Some(Traced { trace_id: lineage.trace_id(), spans })
     }
 
     /// As [`Tracer::trace`], of an upcall that the kernel could not deliver: one span, with the
@@ -147,25 +161,28 @@ impl Tracer {
         ports: &Ports,
         out: &mut SpanBatch,
     ) -> Option<Traced> {
-        let trace_id = self.ids.trace_id();
-        if !self.sampler.samples(trace_id) {
-            return None;
-        }
+        let (headers, transport) = Headers::split(failed.packet.bytes);
+        let lineage = Lineage::find(transport, self.context, self.sampler, &mut self.ids)?;
         out.start_trace();
         let start = self.anchor.to_unix_ns(failed.head.ts);
         let head = SpanHead {
-            trace_id,
+            lineage: &lineage,
             span_id: self.ids.span_id(),
-            parent: None,
+            parent: lineage.parent(),
             name: names::ROOT_SPAN,
             start_unix_ns: start,
             end_unix_ns: self.anchor.to_unix_ns(failed.returned).max(start),
         };
         out.push(&head, |span| {
-            attributes::failed(failed, ports, &mut span.attributes());
+            let to = &mut span.attributes();
+            attributes::failed(failed, &headers, ports, to);
+            attributes::correlation(&lineage, to);
             span.event(EventKind::DpUpcall, start, |to| attributes::event(&failed.head, to));
+            if let Some(linked) = lineage.link() {
+                span.link(linked);
+            }
             span.error(errno::meaning(failed.errno));
         });
-        Some(Traced { trace_id, spans: 1 })
+        Some(Traced { trace_id: lineage.trace_id(), spans: 1 })
     }
 }

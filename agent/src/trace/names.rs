@@ -70,6 +70,9 @@ pub const PACKET_CAPTURED_LENGTH: Attribute<i64> =
     Attribute::new("ovs.packet.captured_length", Place::Root, "64");
 /// Which segment of a GSO packet the upcall is.
 pub const GSO_SEGMENT: Attribute<i64> = Attribute::new("ovs.gso.segment", Place::Root, "3");
+/// How the span of the application was found that the upcall is tied to.
+pub const CORRELATION_METHOD: Attribute<str> =
+    Attribute::new("ovs.correlation.method", Place::Root, "traceparent");
 /// Network layer.
 pub const NETWORK_TYPE: Attribute<str> = Attribute::new("network.type", Place::Root, "ipv4");
 /// Transport layer.
@@ -106,7 +109,7 @@ pub const K8S_NODE_NAME: Attribute<str> =
     Attribute::new("k8s.node.name", Place::Resource, "worker-3");
 
 /// All attributes, in the order of the documentation.
-pub const ATTRIBUTES: [Entry; 34] = [
+pub const ATTRIBUTES: [Entry; 35] = [
     DATAPATH_NAME.entry(),
     PORT_NUMBER.entry(),
     PORT_NAME.entry(),
@@ -128,6 +131,7 @@ pub const ATTRIBUTES: [Entry; 34] = [
     PACKET_LENGTH.entry(),
     PACKET_CAPTURED_LENGTH.entry(),
     GSO_SEGMENT.entry(),
+    CORRELATION_METHOD.entry(),
     NETWORK_TYPE.entry(),
     NETWORK_TRANSPORT.entry(),
     SOURCE_ADDRESS.entry(),

@@ -43,11 +43,45 @@ impl RatioSampler {
         Ok(Self { bound })
     }
 
-    /// The sampler that `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for, every trace
-    /// if they are unset or empty. `variable` looks one up.
-    ///
-    /// The `parentbased_…` ones are the same as those without: an upcall's root span has no parent
-    /// to decide for it.
+    /// Whether the trace with this id is kept.
+    #[must_use]
+    pub fn samples(&self, trace_id: TraceId) -> bool {
+        let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.bound
+    }
+}
+
+/// Decides which upcalls become traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampler {
+    /// For traces that begin here.
+    root: RatioSampler,
+    /// Whether a trace that began elsewhere is kept as its sender says.
+    is_parent_based: bool,
+}
+
+impl Default for Sampler {
+    /// Keeps every trace, but those that their senders do not record.
+    fn default() -> Self {
+        Self::parent_based(RatioSampler::ALWAYS_ON)
+    }
+}
+
+impl Sampler {
+    /// Follows the trace context that the packet carries; where there is none, this sampler.
+    #[must_use]
+    pub const fn parent_based(root: RatioSampler) -> Self {
+        Self { root, is_parent_based: true }
+    }
+
+    /// Decides by the trace id alone, whatever the packet carries.
+    #[must_use]
+    pub const fn by_id(sampler: RatioSampler) -> Self {
+        Self { root: sampler, is_parent_based: false }
+    }
+
+    /// The sampler that `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for,
+    /// `parentbased_always_on` if they are unset or empty. `variable` looks one up.
     ///
     /// # Errors
     /// A name or an argument that is not understood. The specification wants a warning and the
@@ -55,26 +89,35 @@ impl RatioSampler {
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SamplerError> {
         let set = |name| variable(name).filter(|value| !value.trim().is_empty());
         let Some(name) = set(SAMPLER_VARIABLE) else {
-            return Ok(Self::ALWAYS_ON);
+            return Ok(Self::default());
         };
-        match name.trim().to_ascii_lowercase().as_str() {
-            "always_on" | "parentbased_always_on" => Ok(Self::ALWAYS_ON),
-            "always_off" | "parentbased_always_off" => Ok(Self::ALWAYS_OFF),
-            "traceidratio" | "parentbased_traceidratio" => {
-                let Some(ratio) = set(SAMPLER_ARG_VARIABLE) else {
-                    return Ok(Self::ALWAYS_ON);
-                };
-                Self::new(ratio.trim().parse().map_err(|_| SamplerError::Ratio(ratio))?)
-            }
-            _ => Err(SamplerError::Unknown(name)),
-        }
+        let lower = name.trim().to_ascii_lowercase();
+        let (kind, is_parent_based) = match lower.strip_prefix("parentbased_") {
+            Some(root) => (root, true),
+            None => (&*lower, false),
+        };
+        let root = match kind {
+            "always_on" => RatioSampler::ALWAYS_ON,
+            "always_off" => RatioSampler::ALWAYS_OFF,
+            "traceidratio" => match set(SAMPLER_ARG_VARIABLE) {
+                None => RatioSampler::ALWAYS_ON,
+                Some(ratio) => RatioSampler::new(
+                    ratio.trim().parse().map_err(|_| SamplerError::Ratio(ratio))?,
+                )?,
+            },
+            _ => return Err(SamplerError::Unknown(name)),
+        };
+        Ok(Self { root, is_parent_based })
     }
 
-    /// Whether the trace with this id is kept.
+    /// Whether the trace with this id is kept. `parent` is what the sender of the packet says of
+    /// it; `None` if there is no context, or it leaves that open.
     #[must_use]
-    pub fn samples(&self, trace_id: TraceId) -> bool {
-        let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.bound
+    pub fn samples(&self, trace_id: TraceId, parent: Option<bool>) -> bool {
+        match parent {
+            Some(sampled) if self.is_parent_based => sampled,
+            _ => self.root.samples(trace_id),
+        }
     }
 }
 
@@ -97,8 +140,8 @@ mod tests {
     use super::*;
     use crate::trace::ids::IdGenerator;
 
-    fn from_env(sampler: &str, argument: &str) -> Result<RatioSampler, SamplerError> {
-        RatioSampler::from_env(|name| match name {
+    fn from_env(sampler: &str, argument: &str) -> Result<Sampler, SamplerError> {
+        Sampler::from_env(|name| match name {
             SAMPLER_VARIABLE => Some(sampler.to_owned()),
             SAMPLER_ARG_VARIABLE => Some(argument.to_owned()),
             _ => None,
@@ -116,15 +159,36 @@ mod tests {
 
     #[test]
     fn environment_names_the_sampler() {
-        assert_eq!(RatioSampler::from_env(|_| None), Ok(RatioSampler::ALWAYS_ON));
-        assert_eq!(from_env("", ""), Ok(RatioSampler::ALWAYS_ON));
-        assert_eq!(from_env("always_off", "1"), Ok(RatioSampler::ALWAYS_OFF));
-        assert_eq!(from_env("ParentBased_Always_On", ""), Ok(RatioSampler::ALWAYS_ON));
-        assert_eq!(from_env("traceidratio", ""), Ok(RatioSampler::ALWAYS_ON));
-        assert_eq!(from_env("parentbased_traceidratio", " 0.25 "), RatioSampler::new(0.25));
+        let (on, off) = (RatioSampler::ALWAYS_ON, RatioSampler::ALWAYS_OFF);
+        let quarter = RatioSampler::new(0.25).expect("valid ratio");
+        assert_eq!(Sampler::from_env(|_| None), Ok(Sampler::parent_based(on)));
+        assert_eq!(from_env("", ""), Ok(Sampler::parent_based(on)));
+        assert_eq!(from_env("always_on", ""), Ok(Sampler::by_id(on)));
+        assert_eq!(from_env("always_off", "1"), Ok(Sampler::by_id(off)));
+        assert_eq!(from_env("ParentBased_Always_On", ""), Ok(Sampler::parent_based(on)));
+        assert_eq!(from_env("parentbased_always_off", ""), Ok(Sampler::parent_based(off)));
+        assert_eq!(from_env("traceidratio", ""), Ok(Sampler::by_id(on)));
+        assert_eq!(from_env("traceidratio", "0.25"), Ok(Sampler::by_id(quarter)));
+        let parent_based = Ok(Sampler::parent_based(quarter));
+        assert_eq!(from_env("parentbased_traceidratio", " 0.25 "), parent_based);
         assert_eq!(from_env("traceidratio", "2"), Err(SamplerError::Ratio("2".to_owned())));
         assert_eq!(from_env("traceidratio", "half"), Err(SamplerError::Ratio("half".to_owned())));
         assert_eq!(from_env("xray", ""), Err(SamplerError::Unknown("xray".to_owned())));
+        let twice = "parentbased_parentbased_always_on";
+        assert_eq!(from_env(twice, ""), Err(SamplerError::Unknown(twice.to_owned())));
+    }
+
+    #[test]
+    fn only_a_parent_based_sampler_follows_the_sender() {
+        let id = TraceId::from(7);
+        for root in [RatioSampler::ALWAYS_ON, RatioSampler::ALWAYS_OFF] {
+            let sampler = Sampler::parent_based(root);
+            assert!(sampler.samples(id, Some(true)) && !sampler.samples(id, Some(false)));
+            assert_eq!(sampler.samples(id, None), root.samples(id));
+            for parent in [Some(true), Some(false), None] {
+                assert_eq!(Sampler::by_id(root).samples(id, parent), root.samples(id));
+            }
+        }
     }
 
     #[test]

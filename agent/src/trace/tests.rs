@@ -1,5 +1,7 @@
 //! The whole way from an upcall to a request, read back by the generated code.
 
+mod lineage;
+
 use std::collections::{HashMap, HashSet};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -71,7 +73,7 @@ fn seeded() -> Tracer {
     Tracer::new(TracerConfig {
         ids: IdGenerator::seeded(42),
         anchor: TimeAnchor::new(MonotonicNs(93_515_000_000), 1_700_000_000_123_456_789),
-        sampler: RatioSampler::ALWAYS_ON,
+        ..TracerConfig::default()
     })
 }
 
@@ -230,8 +232,10 @@ fn an_execute_that_the_kernel_was_not_seen_to_run_is_on_the_root() {
 
 #[test]
 fn what_is_not_sampled_leaves_no_trace() {
-    let mut tracer =
-        Tracer::new(TracerConfig { sampler: RatioSampler::ALWAYS_OFF, ..TracerConfig::default() });
+    let mut tracer = Tracer::new(TracerConfig {
+        sampler: Sampler::by_id(RatioSampler::ALWAYS_OFF),
+        ..TracerConfig::default()
+    });
     let mut batch = SpanBatch::default();
     assert_eq!(tracer.trace(&complete(), &ports().0, &mut batch), None);
     assert!(batch.is_empty() && batch.len_bytes() == 0 && batch.traces() == 0);
@@ -443,7 +447,7 @@ proptest! {
         let config = TracerConfig {
             ids: IdGenerator::seeded(seed),
             anchor: TimeAnchor::new(MonotonicNs(unix_ns / 2), unix_ns),
-            sampler: RatioSampler::ALWAYS_ON,
+            ..TracerConfig::default()
         };
         let encode = || {
             let (mut tracer, mut batch) = (Tracer::new(config.clone()), SpanBatch::default());

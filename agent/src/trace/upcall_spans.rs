@@ -1,12 +1,14 @@
 //! Upcall → spans: which there are, whose child each is, and when.
 
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::SpanId;
 
 use super::attributes;
 use super::batch::{SpanBatch, SpanBody, SpanHead};
 use super::clock::TimeAnchor;
 use super::ids::IdGenerator;
+use super::lineage::{Lineage, Parent};
 use super::names;
+use crate::enrich::Headers;
 use crate::event::{EventKind, MonotonicNs};
 use crate::phases::{Phase, PhaseKind};
 use crate::ports::Ports;
@@ -15,15 +17,16 @@ use crate::upcall::Upcall;
 /// The spans of one upcall, before they have ids.
 pub(super) struct UpcallSpans<'u> {
     upcall: &'u Upcall<'u>,
+    headers: &'u Headers,
     root: Interval,
     /// By [`PhaseKind::ALL`].
     phases: [Option<Phase>; PhaseKind::ALL.len()],
 }
 
 impl<'u> UpcallSpans<'u> {
-    pub(super) fn new(upcall: &'u Upcall<'u>) -> Self {
+    pub(super) fn new(upcall: &'u Upcall<'u>, headers: &'u Headers) -> Self {
         let phases = PhaseKind::ALL.map(|kind| upcall.phase(kind));
-        let mut this = Self { upcall, root: Interval::at(upcall.recv.ts), phases };
+        let mut this = Self { upcall, headers, root: Interval::at(upcall.recv.ts), phases };
         // Timestamps of different CPUs may step back, and a translation may end after the last
         // event of an upcall that was never executed: the root spans whatever there is.
         for kind in EventKind::ALL {
@@ -43,7 +46,7 @@ impl<'u> UpcallSpans<'u> {
     /// Encodes the root, then its descendants, parents first. Returns the number of spans.
     pub(super) fn encode(
         &self,
-        trace_id: TraceId,
+        lineage: &Lineage,
         ids: &mut IdGenerator,
         anchor: TimeAnchor,
         ports: &Ports,
@@ -51,7 +54,7 @@ impl<'u> UpcallSpans<'u> {
     ) -> usize {
         let before = out.spans();
         let head = |span_id, parent, name, at: Interval| SpanHead {
-            trace_id,
+            lineage,
             span_id,
             parent,
             name,
@@ -59,9 +62,14 @@ impl<'u> UpcallSpans<'u> {
             end_unix_ns: anchor.to_unix_ns(at.end),
         };
         let root_id = ids.span_id();
-        out.push(&head(root_id, None, names::ROOT_SPAN, self.root), |span| {
-            attributes::root(self.upcall, ports, &mut span.attributes());
+        out.push(&head(root_id, lineage.parent(), names::ROOT_SPAN, self.root), |span| {
+            let to = &mut span.attributes();
+            attributes::root(self.upcall, self.headers, ports, to);
+            attributes::correlation(lineage, to);
             self.events(None, anchor, span);
+            if let Some(linked) = lineage.link() {
+                span.link(linked);
+            }
         });
         let mut encoded = [None::<SpanId>; PhaseKind::ALL.len()];
         for (index, phase) in self.phases.iter().enumerate() {
@@ -69,7 +77,8 @@ impl<'u> UpcallSpans<'u> {
             let within = self.parent(phase.kind);
             let parent_id = within.and_then(|parent| encoded[parent as usize]).unwrap_or(root_id);
             let id = ids.span_id();
-            out.push(&head(id, Some(parent_id), phase.kind.name(), self.interval(phase)), |span| {
+            let parent = Parent::Local(parent_id);
+            out.push(&head(id, parent, phase.kind.name(), self.interval(phase)), |span| {
                 self.events(Some(phase.kind), anchor, span);
             });
             encoded[index] = Some(id);

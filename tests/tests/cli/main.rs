@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod bad_input;
+mod context;
 mod convert;
 mod delivery;
 mod demo;
@@ -171,7 +172,7 @@ fn all_spans(taken: &[Taken]) -> Vec<Span> {
 
 /// The root spans: one for each upcall.
 fn roots(spans: &[Span]) -> Vec<&Span> {
-    spans.iter().filter(|span| span.parent_span_id.is_empty()).collect()
+    spans.iter().filter(|span| span.name == "upcall").collect()
 }
 
 /// The text or number of an attribute, as text.
