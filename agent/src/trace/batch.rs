@@ -1,8 +1,11 @@
 //! Spans on their way out: encoded one behind the other.
 
+mod linked;
+
 use bytes::Bytes;
 use opentelemetry::trace::{SpanId, TraceId};
 
+pub use self::linked::{RootSpan, SpanLink};
 use super::wire::{self, Attributes, Field};
 use crate::event::EventKind;
 

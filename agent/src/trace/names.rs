@@ -20,6 +20,9 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.40.0";
 /// [`EventKind::name`]: crate::event::EventKind::name
 pub const ROOT_SPAN: &str = "upcall";
 
+/// Name of the span in an application's trace that stands for an upcall.
+pub const APP_SPAN: &str = "ovs upcall";
+
 /// Datapath, without vswitchd's prefix `system@`.
 pub const DATAPATH_NAME: Attribute<str> =
     Attribute::new("ovs.datapath.name", Place::Root, "ovs-system");
@@ -70,6 +73,12 @@ pub const PACKET_CAPTURED_LENGTH: Attribute<i64> =
     Attribute::new("ovs.packet.captured_length", Place::Root, "64");
 /// Which segment of a GSO packet the upcall is.
 pub const GSO_SEGMENT: Attribute<i64> = Attribute::new("ovs.gso.segment", Place::Root, "3");
+/// How the span of the application was found that the upcall is tied to.
+pub const CORRELATION_METHOD: Attribute<str> =
+    Attribute::new("ovs.correlation.method", Place::Root, "five_tuple");
+/// How certain that is, where it was inferred.
+pub const CORRELATION_CONFIDENCE: Attribute<str> =
+    Attribute::new("ovs.correlation.confidence", Place::Root, "exact");
 /// Network layer.
 pub const NETWORK_TYPE: Attribute<str> = Attribute::new("network.type", Place::Root, "ipv4");
 /// Transport layer.
@@ -106,7 +115,7 @@ pub const K8S_NODE_NAME: Attribute<str> =
     Attribute::new("k8s.node.name", Place::Resource, "worker-3");
 
 /// All attributes, in the order of the documentation.
-pub const ATTRIBUTES: [Entry; 34] = [
+pub const ATTRIBUTES: [Entry; 36] = [
     DATAPATH_NAME.entry(),
     PORT_NUMBER.entry(),
     PORT_NAME.entry(),
@@ -128,6 +137,8 @@ pub const ATTRIBUTES: [Entry; 34] = [
     PACKET_LENGTH.entry(),
     PACKET_CAPTURED_LENGTH.entry(),
     GSO_SEGMENT.entry(),
+    CORRELATION_METHOD.entry(),
+    CORRELATION_CONFIDENCE.entry(),
     NETWORK_TYPE.entry(),
     NETWORK_TRANSPORT.entry(),
     SOURCE_ADDRESS.entry(),
@@ -283,7 +294,11 @@ mod tests {
     fn document_lists_exactly_the_spans() {
         let documented: Vec<_> = rows("Spans").into_iter().map(|row| row[0].clone()).collect();
         let known: Vec<_> =
-            [ROOT_SPAN].into_iter().chain(PhaseKind::ALL.map(PhaseKind::name)).collect();
+            [ROOT_SPAN]
+                .into_iter()
+                .chain(PhaseKind::ALL.map(PhaseKind::name))
+                .chain([APP_SPAN])
+                .collect();
         assert_eq!(documented, known);
     }
 
