@@ -1,7 +1,8 @@
 //! upspan: Open vSwitch upcalls as OpenTelemetry traces.
 //!
 //! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
-//! [`export`], with [`report`] beside the last two.
+//! [`export`], with [`report`] beside the last two. Spans of applications come in by the
+//! [`receiver`], and meet upcalls in [`join`].
 
 pub mod correlate;
 pub mod enrich;

@@ -13,7 +13,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
+    /// Of this variable, or of this flag with its `--`.
+    pub fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
         Self { origin: origin.into(), invalid }
     }
 
@@ -111,7 +112,9 @@ pub enum Invalid {
         path: PathBuf,
     },
     /// A CA of clients without a certificate of our own.
-    #[error("TLS needs a certificate to show: name it with --receive-certificate and --receive-key")]
+    #[error(
+        "TLS needs a certificate to show: name it with --receive-certificate and --receive-key"
+    )]
     NoIdentity,
     /// It makes no sense without that other setting.
     #[error("it needs {0}")]

@@ -137,7 +137,8 @@ impl Exporter {
     /// As [`Exporter::shutdown`], but goes on for as long as the retries take, unless `give_up`
     /// is ready before.
     pub async fn drain(self, give_up: impl Future<Output = ()>) -> ExportSummary {
-        let Shared { queue, forward_queue, forwarded, tasks, abort, delivery, .. } = &*self.sender.0;
+        let Shared { queue, forward_queue, forwarded, tasks, abort, delivery, .. } =
+            &*self.sender.0;
         queue.close();
         forward_queue.close();
         tasks.close();
@@ -211,7 +212,9 @@ impl SpanSender {
     /// failed for a full queue, or by shutdown.
     pub fn offer(&self, spans: EncodedSpans) {
         let ticket = self.0.delivery.account().accept(spans.spans);
-        match Arc::clone(&self.0.queue).try_acquire_many_owned(self.0.weight(spans.spans, spans.bytes.len())) {
+        match Arc::clone(&self.0.queue)
+            .try_acquire_many_owned(self.0.weight(spans.spans, spans.bytes.len()))
+        {
             Ok(room) => self.deliver(spans, ticket, room),
             Err(TryAcquireError::NoPermits) => {
                 ticket.failed(FailureReason::QueueFull);

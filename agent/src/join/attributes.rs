@@ -118,16 +118,14 @@ impl Attributes {
     /// Protocol, client and server of a span on this side. `None` if it is over something that has
     /// no ports, such as a unix socket.
     pub(super) fn connection(&self, side: Side) -> Option<(Transport, Endpoint, Endpoint)> {
-        let transport =
-            if self.says_transport { self.transport? } else { Transport::Tcp };
+        let transport = if self.says_transport { self.transport? } else { Transport::Tcp };
         let wanted = first(&[self.server, self.url]);
         let (client, server) = match side {
             Side::Client => (self.local, first(&[self.peer, wanted])),
             Side::Server => {
                 // What the server takes for the client may sit behind a proxy: only where nothing
                 // is known of the peer itself, it is the peer.
-                let client =
-                    if self.peer.address.is_some() { self.peer } else { self.client };
+                let client = if self.peer.address.is_some() { self.peer } else { self.client };
                 (client, first(&[self.local, self.server]))
             }
         };
@@ -137,10 +135,7 @@ impl Attributes {
 
 /// Address and port, each of the first that knows it.
 fn first(ends: &[Endpoint; 2]) -> Endpoint {
-    Endpoint {
-        address: ends[0].address.or(ends[1].address),
-        port: ends[0].port.or(ends[1].port),
-    }
+    Endpoint { address: ends[0].address.or(ends[1].address), port: ends[0].port.or(ends[1].port) }
 }
 
 /// The value of `k8s.pod.ip`, if the `KeyValue` is that.
@@ -307,7 +302,10 @@ mod tests {
         let unix = attributes(&[("network.transport", text("unix"))]);
         assert_eq!(unix.connection(Side::Client), None);
         let quic = attributes(&[("network.transport", text("quic"))]);
-        assert_eq!(quic.connection(Side::Client).map(|(transport, ..)| transport), Some(Transport::Udp));
+        assert_eq!(
+            quic.connection(Side::Client).map(|(transport, ..)| transport),
+            Some(Transport::Udp)
+        );
     }
 
     proptest! {

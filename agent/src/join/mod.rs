@@ -22,6 +22,7 @@
 mod attributes;
 mod connection;
 mod index;
+mod options;
 pub(crate) mod scan;
 mod shared;
 mod span;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 
 pub use connection::{Connection, Endpoint, Socket, Transport};
 pub use index::{Confidence, Found, IndexCounts, Match, SpanIndex};
+pub use options::JoinOptions;
 use serde::Serialize;
 pub use shared::SharedIndex;
 use smallvec::SmallVec;

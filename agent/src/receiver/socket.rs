@@ -11,7 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::fs::{Mode, chmod};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -91,7 +93,12 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// Accepts connections for as long as somebody wants them, so many at a time.
-pub(super) async fn accept(bound: Bound, most: usize, idle: Duration, to: mpsc::Sender<Connection>) {
+pub(super) async fn accept(
+    bound: Bound,
+    most: usize,
+    idle: Duration,
+    to: mpsc::Sender<Connection>,
+) {
     let room = Arc::new(Semaphore::new(most));
     let (listener, _file) = match bound {
         Bound::Tcp(listener) => (TcpListener::from_std(listener).map(Either::Left), None),
@@ -214,5 +221,35 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn connection(stream: UnixStream) -> Connection {
+        let room = Arc::new(Semaphore::new(1));
+        Connection::new(Either::Right(stream), room.try_acquire_owned().expect("room"), IDLE)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_left() {
+        let (mut client, stream) = UnixStream::pair().expect("a pair");
+        let mut connection = connection(stream);
+        let begin = Instant::now();
+        let mut byte = [0];
+        for _ in 0..3 {
+            tokio::time::advance(IDLE / 2).await;
+            client.write_all(&[7]).await.expect("it listens");
+            assert_eq!(connection.read(&mut byte).await.expect("a byte"), 1);
+        }
+        let error = connection.read(&mut byte).await.expect_err("nothing comes");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begin.elapsed() >= 3 * (IDLE / 2) + IDLE);
     }
 }

@@ -17,12 +17,11 @@ impl Token {
     /// Reads the token of a file, without white space around it.
     pub(super) fn read(path: &Path) -> Result<Self, Invalid> {
         let no_token = || Invalid::Token { path: path.to_owned() };
-        let text = std::fs::read(path)
-            .map_err(|error| Invalid::Read { path: path.to_owned(), error })?;
+        let text =
+            std::fs::read(path).map_err(|error| Invalid::Read { path: path.to_owned(), error })?;
         let token = text.trim_ascii();
-        let is_token = !token.is_empty()
-            && token.len() <= MAX_FILE
-            && token.iter().all(u8::is_ascii_graphic);
+        let is_token =
+            !token.is_empty() && token.len() <= MAX_FILE && token.iter().all(u8::is_ascii_graphic);
         if is_token { Ok(Self(token.to_owned())) } else { Err(no_token()) }
     }
 

@@ -217,7 +217,10 @@ impl Outlet {
                     joiner.hold(Instant::now(), connection, (bytes, spans), out);
                 });
             } else {
-                self.append(|_, batch| Some(batch.push_trace(bytes, spans, &[])));
+                self.append(|_, batch| {
+                    batch.push_trace(bytes, spans, &[]);
+                    Some(())
+                });
             }
         }
         self.scratch = scratch;
@@ -249,8 +252,7 @@ impl Outlet {
         let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
         let pushed = push(&mut self.tracer, &mut self.batch)?;
         let now = Instant::now();
-        let (more_spans, more_bytes) =
-            (self.batch.spans() - spans, self.batch.len_bytes() - bytes);
+        let (more_spans, more_bytes) = (self.batch.spans() - spans, self.batch.len_bytes() - bytes);
         if !self.limits.fits(spans, bytes, more_spans, more_bytes) {
             let full = self.batch.take_until(before);
             self.send(full);

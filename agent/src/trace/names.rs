@@ -293,12 +293,11 @@ mod tests {
     #[test]
     fn document_lists_exactly_the_spans() {
         let documented: Vec<_> = rows("Spans").into_iter().map(|row| row[0].clone()).collect();
-        let known: Vec<_> =
-            [ROOT_SPAN]
-                .into_iter()
-                .chain(PhaseKind::ALL.map(PhaseKind::name))
-                .chain([APP_SPAN])
-                .collect();
+        let known: Vec<_> = [ROOT_SPAN]
+            .into_iter()
+            .chain(PhaseKind::ALL.map(PhaseKind::name))
+            .chain([APP_SPAN])
+            .collect();
         assert_eq!(documented, known);
     }
 

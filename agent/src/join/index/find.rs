@@ -194,8 +194,7 @@ impl SpanIndex {
     /// server's.
     fn of_client<'a>(&'a self, to_server: &Connection, fitting: &mut Fitting<'a>) {
         let is_this = |span: &AppSpan| {
-            span.transport == to_server.transport
-                && span.client.socket() == Some(to_server.source)
+            span.transport == to_server.transport && span.client.socket() == Some(to_server.source)
         };
         self.recent(Key::Client(to_server.source), fitting, |span, fitting| {
             if !is_this(span) {
@@ -261,9 +260,9 @@ impl SpanIndex {
     /// Whether a server's span shows on which connection this client's span was.
     fn is_claimed(&self, client: &AppSpan) -> bool {
         let hash = self.hash_of_id(client.trace_id, client.span_id);
-        self.spans(&self.by_parent, hash).take(MOST_OPEN).any(|server| {
-            server.trace_id == client.trace_id && server.parent == client.span_id
-        })
+        self.spans(&self.by_parent, hash)
+            .take(MOST_OPEN)
+            .any(|server| server.trace_id == client.trace_id && server.parent == client.span_id)
     }
 }
 

@@ -65,8 +65,7 @@ impl SpanIndex {
     /// An index that takes at most about `bytes` of memory, and holds at least one span.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let fits =
-            |spans: usize| spans * Self::SLOT_BYTES + 3 * Chains::bytes_of(spans) <= bytes;
+        let fits = |spans: usize| spans * Self::SLOT_BYTES + 3 * Chains::bytes_of(spans) <= bytes;
         let most = bytes / Self::SLOT_BYTES;
         let (mut low, mut high) = (1, most.max(1));
         while low < high {

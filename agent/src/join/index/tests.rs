@@ -42,7 +42,10 @@ fn index(spans: &[AppSpan]) -> SpanIndex {
     index
 }
 
-fn found(spans: &[AppSpan], connection: Connection, time: TimeRange) -> (Option<(u8, Confidence)>, Option<(u8, Confidence)>) {
+/// A span by its number, and how certain it is.
+type Short = Option<(u8, Confidence)>;
+
+fn found(spans: &[AppSpan], connection: Connection, time: TimeRange) -> (Short, Short) {
     let found = index(spans).find(&connection, time, 5);
     let short = |one: Match| (one.span_id.to_bytes()[0], one.confidence);
     (found.client.map(short), found.server.map(short))
@@ -220,9 +223,8 @@ fn memory_is_what_was_asked_for() {
 
 /// Requests of clients that each have a port of their own, some of them at the same time.
 fn requests() -> impl Strategy<Value = Vec<(u16, u64, u64)>> {
-    let request = (0_u16..30, 0_u64..200, 1_u64..20).prop_map(|(connection, start, len)| {
-        (connection, start * MS, (start + len) * MS)
-    });
+    let request = (0_u16..30, 0_u64..200, 1_u64..20)
+        .prop_map(|(connection, start, len)| (connection, start * MS, (start + len) * MS));
     proptest::collection::vec(request, 1..60).prop_map(|mut requests| {
         // Spans come when they have ended.
         requests.sort_by_key(|&(_, _, end)| end);

@@ -223,7 +223,8 @@ mod tests {
         let (before, after) = (decoded(&plain), decoded(&linked));
         assert_eq!(after[1], before[1]);
         let root = &after[0];
-        let ids: Vec<_> = root.links.iter().map(|link| (link.trace_id[0], link.span_id[0])).collect();
+        let ids: Vec<_> =
+            root.links.iter().map(|link| (link.trace_id[0], link.span_id[0])).collect();
         assert_eq!(ids, [(7, 7), (8, 8)]);
         let added = &root.attributes[before[0].attributes.len()..];
         let texts: Vec<_> = added
