@@ -90,10 +90,8 @@ fn agent(
         let config = ExportConfig::resolve(&options, &|_| None)?.context("an endpoint")?;
         let exporter = Exporter::start(&config, envelope())?;
         let index = SharedIndex::new(JoinOptions::DEFAULT_INDEX_BYTES, Duration::from_secs(20));
-        let options = ReceiveOptions {
-            receive: Some("127.0.0.1:0".to_owned()),
-            ..ReceiveOptions::default()
-        };
+        let options =
+            ReceiveOptions { receive: Some("127.0.0.1:0".to_owned()), ..ReceiveOptions::default() };
         let listening = ReceiverConfig::resolve(&options)?.context("an address")?.listen()?;
         let receiver = listening.serve(exporter.sender(), index.clone())?;
         address.send(format!("http://{}", receiver.address()))?;

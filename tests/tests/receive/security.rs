@@ -102,3 +102,23 @@ async fn a_unix_socket_has_its_permissions_and_goes_with_the_agent() {
     let refused = ReceiverConfig::resolve(&file).unwrap().unwrap().listen();
     assert!(refused.is_err(), "a file is not overwritten");
 }
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_for_their_turn() {
+    let backend = RawBackend::start();
+    let receive = ReceiveOptions { receive_connections: Some(1), ..on_loopback() };
+    let agent = start(&receive, &backend);
+    let first = RawClient::to(&agent.endpoint());
+    first.export(encoded(1)).await.unwrap();
+    let second = RawClient::to(&agent.endpoint());
+    let waiting = tokio::spawn(async move { second.export(encoded(2)).await });
+    // Nobody else is served while the one connection is there.
+    for _ in 0..20 {
+        first.export(encoded(1)).await.unwrap();
+    }
+    assert!(!waiting.is_finished());
+    drop(first);
+    waiting.await.unwrap().unwrap();
+    let (received, _) = agent.end().await;
+    assert_eq!(received.spans, 23);
+}

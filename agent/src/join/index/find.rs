@@ -214,8 +214,8 @@ impl SpanIndex {
 
     /// A server's span that knows the client, and its parent.
     ///
-    /// Where addresses are translated on the way, client and server know the server by different
-    /// ones. A packet has one of them, before or after.
+    /// Each of both may know what the other does not. Where addresses are translated on the way,
+    /// they know the server by different ones, and a packet has one of them, before or after.
     fn of_server_span<'a>(
         &'a self,
         span: &'a AppSpan,
@@ -226,20 +226,23 @@ impl SpanIndex {
         let parent = self.by_id(span.trace_id, span.parent);
         let parent = parent.filter(|parent| parent.side == Side::Client);
         let parent_parts = parent.and_then(|parent| Some(parent.agrees(to_server)?.server));
-        let confidence = match (server_parts, parent_parts) {
-            (Some(parts), _) => Confidence::of_client(parts),
-            (None, Some(2)) => Confidence::Medium,
+        let (confidence, of_parent) = match (server_parts, parent_parts) {
+            (Some(own), Some(parts)) => {
+                let confidence = Confidence::of_client(own.max(parts));
+                (confidence, if parts == 2 { confidence } else { confidence.min(Confidence::High) })
+            }
+            // The client has used this port for another server, too.
+            (Some(0), None) if parent.is_some_and(|parent| parent.server.address.is_some()) => {
+                return;
+            }
+            (Some(own), None) => (Confidence::of_client(own), Confidence::Medium),
+            (None, Some(2)) => (Confidence::Medium, Confidence::Medium),
             (None, _) => return,
         };
         fitting.is_known = true;
         fitting.push(span, confidence);
         if let Some(parent) = parent {
-            let at_most = match parent_parts {
-                Some(2) => Confidence::Exact,
-                Some(_) => Confidence::High,
-                None => Confidence::Medium,
-            };
-            fitting.push(parent, confidence.min(at_most));
+            fitting.push(parent, of_parent);
         }
     }
 

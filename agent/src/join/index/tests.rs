@@ -190,6 +190,29 @@ fn translated_addresses_are_seen_through() {
 }
 
 #[test]
+fn a_clients_port_may_lead_to_several_servers() {
+    // Both servers know the client alone, and both clients' spans the server alone.
+    let mut spans = [request(), request()];
+    for (number, pair) in spans.iter_mut().enumerate() {
+        let id = number as u8 + 10;
+        pair[0].span_id = SpanId::from_bytes([id; 8]);
+        pair[0].server = socket(id, 80).into();
+        pair[1].span_id = SpanId::from_bytes([id + 10; 8]);
+        pair[1].parent = pair[0].span_id;
+        pair[1].server = Endpoint::default();
+    }
+    for id in [10, 11] {
+        let there = between(socket(1, 40_000), socket(id, 80));
+        assert_eq!(
+            found(spans.as_flattened(), there, at(160, 161)),
+            (Some((id, Confidence::Exact)), Some((id + 10, Confidence::Exact)))
+        );
+    }
+    let elsewhere = between(socket(1, 40_000), socket(12, 80));
+    assert_eq!(found(spans.as_flattened(), elsewhere, at(160, 161)), (None, None));
+}
+
+#[test]
 fn what_is_sent_twice_is_there_once() {
     let spans = [request()[0], request()[1], request()[0], request()[1]];
     let index = index(&spans);
