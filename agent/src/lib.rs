@@ -1,17 +1,21 @@
 //! upspan: Open vSwitch upcalls as OpenTelemetry traces.
 //!
 //! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
-//! [`export`], with [`report`] beside the last two.
+//! [`export`], with [`report`] beside the last two. Spans of applications come in by the
+//! [`receiver`], and meet upcalls in [`join`].
 
 pub mod correlate;
 pub mod enrich;
 pub mod event;
 pub mod export;
 pub mod filter;
+pub mod join;
 mod per_kind;
 pub mod phases;
 pub mod pipeline;
 pub mod ports;
+mod protobuf;
+pub mod receiver;
 pub mod replay;
 pub mod report;
 pub mod source;

@@ -7,6 +7,7 @@ pub mod collect;
 pub mod fixtures;
 pub mod pki;
 pub mod pvp;
+pub mod raw;
 pub mod spans;
 
 pub use command::upspan;

@@ -1,5 +1,7 @@
 //! The command line: one module per subcommand, and what they share.
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod app_traces;
 mod convert;
 mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]

@@ -12,13 +12,14 @@ use tokio::runtime::Runtime;
 use tracing::info;
 use upspan::correlate::Config;
 use upspan::event::MonotonicNs;
-use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
+use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, SpanSender, Totals};
 use upspan::pipeline::Flow;
 use upspan::ports::Ports;
 use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, Times, WhenFull};
 use upspan::report::EventCounts;
 use upspan::source::live::{Live, Taken, clock};
 
+use super::app_traces::{AppTraceArgs, Receiving};
 use super::live::{self, CaptureArgs, Correlating, Handler, Wanted};
 use super::log_args::LogArgs;
 use super::session::{self, Ended};
@@ -60,6 +61,9 @@ pub(super) struct Args {
     traces: TraceArgs,
 
     #[command(flatten)]
+    app_traces: AppTraceArgs,
+
+    #[command(flatten)]
     export: ExportOptions,
 
     #[command(flatten)]
@@ -93,12 +97,15 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let export = export(args)?;
+    let receiver =
+        args.app_traces.resolve(export.is_some()).map_err(|error| args.settings.name(error))?;
     let tracer = args.traces.tracer()?;
     let envelope = session::envelope()?;
     if args.check {
         stdout::write(|out| writeln!(out, "the settings are valid"))?;
         return Ok(Outcome::Done);
     }
+    let listening = receiver.map(|config| config.listen()).transpose()?;
     let live = args.capture.start()?;
     let file = match &args.output {
         Some(path) => Some(FileOutput::create(path, session::envelope()?)?),
@@ -113,13 +120,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let stop = Stop::default();
     let feed = {
         let (args, stop) = (args.clone(), stop.clone());
-        move |otlp| {
+        move |otlp: Option<SpanSender>| {
+            let receiving = args.app_traces.receive(listening, otlp.as_ref())?;
             let destination = Destination { otlp, when_full: WhenFull::Drop, file };
             // The pace of a capture is its own: what stops it must not hold back what it has.
             let pace = Pace::new(Speed::Max, Stop::default());
             let filter = args.traces.filter();
             let outlet = Outlet::new(destination, tracer, filter, limits, pace);
-            feed(live, outlet, stop)
+            feed(live, receiving, outlet, stop)
         }
     };
     let export = export.as_ref().map(|export| (export, envelope));
@@ -128,10 +136,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Ended { fed, export, .. } = Runtime::new()?.block_on(ended)?;
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let (totals, events) = fed.context("the capture did not end in time")??;
-    let sent = export.map(|export| export.totals);
+    let (sent, forwarded) = export.map(|export| (export.totals, export.forwarded)).unzip();
+    let forwarded = forwarded.filter(|totals| totals.accepted > 0);
     let written = written.map(|account| account.totals());
-    log_totals(&totals, &events, sent.as_ref(), written.as_ref());
-    let lossless = [sent, written].into_iter().flatten().all(|totals| totals.is_lossless());
+    log_totals(&totals, &events, [&sent, &forwarded, &written]);
+    let lossless =
+        [sent, forwarded, written].into_iter().flatten().all(|totals| totals.is_lossless());
     Ok(if lossless { Outcome::Done } else { Outcome::NotDelivered })
 }
 
@@ -156,9 +166,14 @@ fn export(args: &Args) -> anyhow::Result<Option<ExportConfig>> {
 /// Captures until it is stopped.
 fn feed(
     mut live: Live,
-    mut outlet: Outlet,
+    receiving: Option<Receiving>,
+    outlet: Outlet,
     stop: Stop,
 ) -> anyhow::Result<(OutletTotals, EventCounts)> {
+    let mut outlet = match &receiving {
+        Some(receiving) => outlet.with_joiner(receiving.joiner()),
+        None => outlet,
+    };
     outlet.restart(Times::Anchored(clock::anchor()));
     let wanted = Wanted { stop, ..Wanted::default() };
     let correlating = Correlating(Flow::new(Config::live(), outlet));
@@ -166,7 +181,10 @@ fn feed(
     let captured = live::capture(&mut live, &wanted, &mut sending);
     systemd::tell(NotifyState::Stopping);
     captured?;
-    let (outlet, events) = sending.correlating.0.finish(live.ports());
+    let (mut outlet, events) = sending.correlating.0.finish(live.ports());
+    if let Some(receiving) = receiving {
+        receiving.end(&mut outlet);
+    }
     let (totals, failure) = outlet.finish();
     failure.map_or(Ok((totals, events)), |failure| Err(failure.into()))
 }
@@ -199,16 +217,11 @@ impl Handler for Sending {
     }
 }
 
-fn log_totals(
-    upcalls: &OutletTotals,
-    events: &EventCounts,
-    sent: Option<&Totals>,
-    written: Option<&Totals>,
-) {
+fn log_totals(upcalls: &OutletTotals, events: &EventCounts, ends: [&Option<Totals>; 3]) {
     let OutletTotals { upcalls, filtered, not_sampled, traces, spans } = *upcalls;
     let lost = events.lost_total();
     info!(upcalls, filtered, not_sampled, traces, spans, lost_events = lost, "done");
-    for (to, totals) in [("endpoint", sent), ("output", written)] {
+    for (to, totals) in ["endpoint", "forwarded to the endpoint", "output"].into_iter().zip(ends) {
         if let Some(totals) = totals {
             info!(to, "{totals}");
         }

@@ -44,11 +44,6 @@ impl Account {
         Ticket { account: Arc::clone(self), spans }
     }
 
-    /// Counts a request that is about to be sent again.
-    pub(crate) fn retry(&self) {
-        self.retries.fetch_add(1, Relaxed);
-    }
-
     /// The counts as they are now. While spans are under way, [`Totals::pending`] is not zero.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -79,6 +74,11 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    /// The batch is about to be sent again.
+    pub(crate) fn retried(&self) {
+        self.account.retries.fetch_add(1, Relaxed);
+    }
+
     /// The destination took the batch, but for `rejected` spans.
     pub(crate) fn delivered(mut self, rejected: u64) {
         let spans = std::mem::take(&mut self.spans);

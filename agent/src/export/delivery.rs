@@ -59,7 +59,7 @@ impl<T: Transport> Delivery<T> {
             };
             sleep(delay).await;
             retries = retries.saturating_add(1);
-            self.account.retry();
+            ticket.retried();
         }
     }
 

@@ -13,7 +13,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
+    /// Of this variable, or of this flag with its `--`.
+    pub fn new(origin: impl Into<String>, invalid: Invalid) -> Self {
         Self { origin: origin.into(), invalid }
     }
 
@@ -92,7 +93,33 @@ pub enum Invalid {
         /// What was looked for.
         wanted: &'static str,
     },
-    /// Half of a client identity.
-    #[error("a client certificate and its key go together; the {0} is missing")]
+    /// No IP address with a port, and no unix socket.
+    #[error("\"{0}\" is no address to listen on; write 127.0.0.1:4317, [::1]:4317 or unix:PATH")]
+    Listen(String),
+    /// Reachable for everybody.
+    #[error(
+        "other hosts could send spans to {0}: let in only those with a certificate \
+         (--receive-client-ca) or a token (--receive-token-file), or all with --receive-insecure"
+    )]
+    Exposed(String),
+    /// No permissions of a socket.
+    #[error("\"{0}\" are no permissions of a socket; write 600, 660 or 666")]
+    Mode(String),
+    /// A file without a token.
+    #[error("{path} holds no token: a line of printable characters without spaces")]
+    Token {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A CA of clients without a certificate of our own.
+    #[error(
+        "TLS needs a certificate to show: name it with --receive-certificate and --receive-key"
+    )]
+    NoIdentity,
+    /// It makes no sense without that other setting.
+    #[error("it needs {0}")]
+    Needs(&'static str),
+    /// Half of an identity.
+    #[error("a certificate and its key go together; the {0} is missing")]
     HalfIdentity(&'static str),
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
@@ -52,11 +53,24 @@ pub enum StartError {
 #[error("the exporter is shut down")]
 pub struct Closed;
 
+/// The exporter did not take a request of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotForwarded {
+    /// The backend takes spans more slowly than they come.
+    #[error("the queue is full")]
+    QueueFull,
+    /// As [`Closed`].
+    #[error("the exporter is shut down")]
+    Closed,
+}
+
 /// What an exporter did, once it is shut down.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ExportSummary {
     /// Where every span ended; none is pending.
     pub totals: Totals,
+    /// The same of spans of applications that were forwarded.
+    pub forwarded: Totals,
     /// The first few distinct things that went wrong.
     pub problems: Vec<Problem>,
 }
@@ -80,6 +94,8 @@ impl Exporter {
             envelope,
             queue_limit: config.max_queue_spans(),
             queue: Arc::new(Semaphore::new(config.max_queue_spans() as usize)),
+            forward_queue: Arc::new(Semaphore::new(config.max_queue_spans() as usize)),
+            forwarded: Arc::default(),
             lanes: Semaphore::new(config.concurrency()),
             tasks: TaskTracker::new(),
             abort: CancellationToken::new(),
@@ -100,6 +116,12 @@ impl Exporter {
         Arc::clone(self.sender.0.delivery.account())
     }
 
+    /// The running count of where forwarded spans of applications ended.
+    #[must_use]
+    pub fn forwarded(&self) -> Arc<Account> {
+        Arc::clone(&self.sender.0.forwarded)
+    }
+
     /// The first few distinct things that went wrong so far.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
@@ -115,8 +137,10 @@ impl Exporter {
     /// As [`Exporter::shutdown`], but goes on for as long as the retries take, unless `give_up`
     /// is ready before.
     pub async fn drain(self, give_up: impl Future<Output = ()>) -> ExportSummary {
-        let Shared { queue, tasks, abort, delivery, .. } = &*self.sender.0;
+        let Shared { queue, forward_queue, forwarded, tasks, abort, delivery, .. } =
+            &*self.sender.0;
         queue.close();
+        forward_queue.close();
         tasks.close();
         tokio::select! {
             () = tasks.wait() => {}
@@ -125,7 +149,11 @@ impl Exporter {
                 tasks.wait().await;
             }
         }
-        ExportSummary { totals: delivery.account().totals(), problems: delivery.problems().list() }
+        ExportSummary {
+            totals: delivery.account().totals(),
+            forwarded: forwarded.totals(),
+            problems: delivery.problems().list(),
+        }
     }
 }
 
@@ -138,6 +166,10 @@ struct Shared {
     envelope: Envelope,
     queue_limit: u32,
     queue: Arc<Semaphore>,
+    /// Room for spans of applications, which is as much: neither they nor upcalls push the others
+    /// out.
+    forward_queue: Arc<Semaphore>,
+    forwarded: Arc<Account>,
     /// One permit per request in flight. Fair: batches leave in the order they came.
     lanes: Semaphore,
     tasks: TaskTracker,
@@ -169,7 +201,7 @@ impl SpanSender {
         let _token = self.0.tasks.token();
         let ticket = self.0.delivery.account().accept(spans.spans);
         let room = Arc::clone(&self.0.queue)
-            .acquire_many_owned(self.0.weight(&spans))
+            .acquire_many_owned(self.0.weight(spans.spans, spans.bytes.len()))
             .await
             .map_err(|_closed| Closed)?;
         self.deliver(spans, ticket, room);
@@ -180,7 +212,9 @@ impl SpanSender {
     /// failed for a full queue, or by shutdown.
     pub fn offer(&self, spans: EncodedSpans) {
         let ticket = self.0.delivery.account().accept(spans.spans);
-        match Arc::clone(&self.0.queue).try_acquire_many_owned(self.0.weight(&spans)) {
+        match Arc::clone(&self.0.queue)
+            .try_acquire_many_owned(self.0.weight(spans.spans, spans.bytes.len()))
+        {
             Ok(room) => self.deliver(spans, ticket, room),
             Err(TryAcquireError::NoPermits) => {
                 ticket.failed(FailureReason::QueueFull);
@@ -191,19 +225,51 @@ impl SpanSender {
     }
 
     fn deliver(&self, spans: EncodedSpans, ticket: Ticket, room: OwnedSemaphorePermit) {
+        self.spawn(ticket, room, move |shared| shared.envelope.request(&spans));
+    }
+
+    /// Queues a whole request of an application with so many spans, to be delivered as it is, with
+    /// the same retries. Its room and its account are its own.
+    ///
+    /// # Errors
+    /// When there is no room for it now, or after shutdown: nothing is counted, as the application
+    /// keeps it.
+    pub fn forward(&self, request: Bytes, spans: usize) -> Result<(), NotForwarded> {
+        let weight = self.0.weight(spans, request.len());
+        let room = Arc::clone(&self.0.forward_queue).try_acquire_many_owned(weight);
+        let room = room.map_err(|error| match error {
+            TryAcquireError::NoPermits => NotForwarded::QueueFull,
+            TryAcquireError::Closed => NotForwarded::Closed,
+        })?;
+        let ticket = self.0.forwarded.accept(spans);
+        self.spawn(ticket, room, move |_| request);
+        Ok(())
+    }
+
+    /// Delivers a request in its turn, which is made then.
+    fn spawn(
+        &self,
+        ticket: Ticket,
+        room: OwnedSemaphorePermit,
+        request: impl FnOnce(&Shared) -> Bytes + Send + 'static,
+    ) {
         let shared = Arc::clone(&self.0);
         let deliver = async move {
             let deliver = async {
                 // Never closed.
                 let Ok(_lane) = shared.lanes.acquire().await else { return };
-                let request = shared.envelope.request(&spans);
-                drop(spans);
+                let request = request(&shared);
                 shared.delivery.deliver(request, ticket).await;
             };
             shared.abort.run_until_cancelled(deliver).await;
             drop(room);
         };
         self.0.tasks.spawn_on(deliver, &self.0.runtime);
+    }
+
+    /// The runtime that it delivers on.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
     }
 
     /// Like [`send`](Self::send), for a thread that is none of the runtime's.
@@ -220,8 +286,8 @@ impl SpanSender {
 
 impl Shared {
     /// Permits that a batch takes in the queue.
-    fn weight(&self, spans: &EncodedSpans) -> u32 {
-        let weight = spans.spans.max(spans.bytes.len().div_ceil(SPAN_WEIGHT_BYTES));
+    fn weight(&self, spans: usize, bytes: usize) -> u32 {
+        let weight = spans.max(bytes.div_ceil(SPAN_WEIGHT_BYTES));
         u32::try_from(weight).unwrap_or(u32::MAX).clamp(1, self.queue_limit)
     }
 }

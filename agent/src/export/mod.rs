@@ -27,12 +27,15 @@ mod tls;
 
 pub use account::{Account, Totals};
 pub use batch::{BatchLimits, InvalidBatchLimits};
+pub(crate) use codec::BytesEncoder;
 pub use config::ExportConfig;
+pub(crate) use env::Setting;
 pub use error::{ConfigError, Invalid};
-pub use exporter::{Closed, ExportSummary, Exporter, SpanSender, StartError};
+pub use exporter::{Closed, ExportSummary, Exporter, NotForwarded, SpanSender, StartError};
 pub use failure::FailureReason;
 pub use file::{FileOutput, OutputError};
 pub use options::{Compression, ExportOptions};
 pub use problems::Problem;
 pub use receiver::{Received, Receiver};
 pub use retry::{Backoff, InvalidBackoff, RetryPolicy};
+pub(crate) use tls::TlsFiles;

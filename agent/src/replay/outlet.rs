@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::pace::Pace;
-use crate::event::{Event, MonotonicNs};
+use crate::event::{Event, MonotonicNs, Packet};
 use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
+use crate::join::{Connection, JoinTotals, Joined, Joiner};
 use crate::pipeline::Consumer;
 use crate::ports::Ports;
-use crate::trace::{EncodedSpans, SpanBatch, TimeAnchor, Traced, Tracer};
+use crate::trace::{EncodedSpans, RootSpan, SpanBatch, TimeAnchor, Traced, Tracer};
 use crate::upcall::{FailedUpcall, Unmatched, Upcall};
 
 /// What to do with a batch for which the exporter has no room.
@@ -56,7 +57,7 @@ pub struct OutletTotals {
     pub not_sampled: u64,
     /// Those that became traces.
     pub traces: u64,
-    /// Spans of these.
+    /// Spans of these, and those that were added to traces of applications.
     pub spans: u64,
 }
 
@@ -72,6 +73,9 @@ pub struct Outlet {
     batch: SpanBatch,
     /// When the oldest span of the batch came.
     batch_since: Option<Instant>,
+    joiner: Option<Joiner>,
+    /// The trace that is about to wait in the joiner.
+    scratch: SpanBatch,
     totals: OutletTotals,
     failure: Option<OutputError>,
 }
@@ -95,9 +99,28 @@ impl Outlet {
             times: Times::BeginNow,
             batch: SpanBatch::default(),
             batch_since: None,
+            joiner: None,
+            scratch: SpanBatch::default(),
             totals: OutletTotals::default(),
             failure: None,
         }
+    }
+
+    /// Has upcalls wait for the spans of applications.
+    #[must_use]
+    pub fn with_joiner(self, joiner: Joiner) -> Self {
+        Self { joiner: Some(joiner), ..self }
+    }
+
+    /// What became of the upcalls that waited for spans of applications; `None` if none waits.
+    #[must_use]
+    pub fn join_totals(&self) -> Option<JoinTotals> {
+        self.joiner.as_ref().map(Joiner::totals)
+    }
+
+    /// Lets all upcalls go that wait for spans of applications: there will be no more.
+    pub fn end_joining(&mut self) {
+        self.with_joined(Joiner::release_all);
     }
 
     /// The source starts, or starts over: its times mean this from now on.
@@ -120,6 +143,7 @@ impl Outlet {
     /// Sends what is left. The error, if any, is the first of the file's: its spans from then on
     /// count as failed.
     pub fn finish(mut self) -> (OutletTotals, Option<OutputError>) {
+        self.end_joining();
         if !self.batch.is_empty() {
             self.send_all();
         }
@@ -142,6 +166,7 @@ impl Outlet {
 
     /// Sends what is in the batch if it has waited long enough. Returns how long it may wait yet.
     pub fn tick(&mut self) -> Option<Duration> {
+        self.with_joined(|joiner, out| joiner.release(Instant::now(), out));
         let age = self.batch_since?.elapsed();
         if age >= self.limits.max_delay() {
             self.send_all();
@@ -155,17 +180,80 @@ impl Outlet {
         self.tracer.set_anchor(anchor);
     }
 
-    /// Adds a trace to the batch, if it is sampled, and sends the batch when it is full.
-    fn add(&mut self, trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>) {
-        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
-        let Some(traced) = trace(&mut self.tracer, &mut self.batch) else {
-            self.totals.not_sampled += 1;
-            return;
+    /// Takes a trace on its way, if it is sampled: to the batch, or first to the joiner.
+    fn add(
+        &mut self,
+        packet: &Packet<'_>,
+        trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>,
+    ) {
+        let connection = self.joiner.as_ref().and_then(|_| Connection::of(packet));
+        let traced = match connection {
+            Some(connection) => self.hold(connection, trace),
+            None => self.append(trace),
         };
-        self.totals.traces += 1;
-        self.totals.spans += traced.spans as u64;
+        match traced {
+            Some(traced) => {
+                self.totals.traces += 1;
+                self.totals.spans += traced.spans as u64;
+            }
+            None => self.totals.not_sampled += 1,
+        }
+    }
+
+    /// Has a trace wait for the spans of its connection, unless the packet itself has said whose it
+    /// is.
+    fn hold(
+        &mut self,
+        connection: Connection,
+        trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>,
+    ) -> Option<Traced> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let traced = trace(&mut self.tracer, &mut scratch);
+        if let Some(Traced { spans, .. }) = traced {
+            let bytes = scratch.as_bytes();
+            if RootSpan::of(bytes).is_some_and(|root| !root.is_tied) {
+                self.with_joined(|joiner, out| {
+                    joiner.hold(Instant::now(), connection, (bytes, spans), out);
+                });
+            } else {
+                self.append(|_, batch| {
+                    batch.push_trace(bytes, spans, &[]);
+                    Some(())
+                });
+            }
+        }
+        self.scratch = scratch;
+        traced
+    }
+
+    /// Has the joiner hand traces on to the batch.
+    fn with_joined(&mut self, run: impl FnOnce(&mut Joiner, &mut dyn FnMut(&Joined<'_>))) {
+        let Some(mut joiner) = self.joiner.take() else { return };
+        run(&mut joiner, &mut |joined| {
+            let Joined { trace, spans, root, links, parents } = joined;
+            self.append(|tracer, batch| {
+                batch.push_trace(trace, *spans, links);
+                for parent in parents {
+                    batch.push_app_span(root, parent, tracer.span_id());
+                }
+                Some(())
+            });
+            self.totals.spans += parents.len() as u64;
+        });
+        self.joiner = Some(joiner);
+    }
+
+    /// Appends what `push` pushes to the batch, and sends the batch when it is full.
+    fn append<T>(
+        &mut self,
+        push: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<T>,
+    ) -> Option<T> {
+        let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
+        let pushed = push(&mut self.tracer, &mut self.batch)?;
         let now = Instant::now();
-        if !self.limits.fits(spans, bytes, traced.spans, self.batch.len_bytes() - bytes) {
+        let (more_spans, more_bytes) = (self.batch.spans() - spans, self.batch.len_bytes() - bytes);
+        if !self.limits.fits(spans, bytes, more_spans, more_bytes) {
             let full = self.batch.take_until(before);
             self.send(full);
             self.batch_since = None;
@@ -174,6 +262,7 @@ impl Outlet {
         if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
             self.send_all();
         }
+        Some(pushed)
     }
 
     fn send_all(&mut self) {
@@ -224,7 +313,7 @@ impl Consumer for Outlet {
             self.totals.filtered += 1;
             return;
         }
-        self.add(|tracer, batch| tracer.trace(upcall, ports, batch));
+        self.add(&upcall.packet, |tracer, batch| tracer.trace(upcall, ports, batch));
     }
 
     fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
@@ -233,7 +322,7 @@ impl Consumer for Outlet {
             self.totals.filtered += 1;
             return;
         }
-        self.add(|tracer, batch| tracer.trace_failed(failed, ports, batch));
+        self.add(&failed.packet, |tracer, batch| tracer.trace_failed(failed, ports, batch));
     }
 
     fn unmatched(&mut self, _: &Unmatched) {}

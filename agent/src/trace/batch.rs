@@ -1,8 +1,11 @@
 //! Spans on their way out: encoded one behind the other.
 
+mod linked;
+
 use bytes::Bytes;
 use opentelemetry::trace::{SpanContext, SpanId};
 
+pub use self::linked::{RootSpan, SpanLink};
 use super::lineage::{self, Lineage, Parent};
 use super::wire::{self, Attributes, Field};
 use crate::event::EventKind;

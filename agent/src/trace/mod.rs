@@ -53,10 +53,10 @@ mod tests;
 mod upcall_spans;
 mod wire;
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 
 use self::batch::SpanHead;
-pub use self::batch::{BatchEnd, EncodedSpans, SpanBatch};
+pub use self::batch::{BatchEnd, EncodedSpans, RootSpan, SpanBatch, SpanLink};
 pub use self::clock::TimeAnchor;
 pub use self::envelope::Envelope;
 pub use self::ids::IdGenerator;
@@ -130,6 +130,11 @@ impl Tracer {
     /// Goes on with another anchor: the clocks were measured again, or a recording starts over.
     pub fn set_anchor(&mut self, anchor: TimeAnchor) {
         self.anchor = anchor;
+    }
+
+    /// A new id, for a span that is in no trace of ours.
+    pub fn span_id(&mut self) -> SpanId {
+        self.ids.span_id()
     }
 
     /// Appends the spans of an upcall to `out`, its root first; `None`, and nothing appended, where

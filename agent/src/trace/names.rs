@@ -20,6 +20,9 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.40.0";
 /// [`EventKind::name`]: crate::event::EventKind::name
 pub const ROOT_SPAN: &str = "upcall";
 
+/// Name of the span in an application's trace that stands for an upcall.
+pub const APP_SPAN: &str = "ovs upcall";
+
 /// Datapath, without vswitchd's prefix `system@`.
 pub const DATAPATH_NAME: Attribute<str> =
     Attribute::new("ovs.datapath.name", Place::Root, "ovs-system");
@@ -73,6 +76,9 @@ pub const GSO_SEGMENT: Attribute<i64> = Attribute::new("ovs.gso.segment", Place:
 /// How the span of the application was found that the upcall is tied to.
 pub const CORRELATION_METHOD: Attribute<str> =
     Attribute::new("ovs.correlation.method", Place::Root, "traceparent");
+/// How certain that is, where it was inferred.
+pub const CORRELATION_CONFIDENCE: Attribute<str> =
+    Attribute::new("ovs.correlation.confidence", Place::Root, "exact");
 /// Network layer.
 pub const NETWORK_TYPE: Attribute<str> = Attribute::new("network.type", Place::Root, "ipv4");
 /// Transport layer.
@@ -109,7 +115,7 @@ pub const K8S_NODE_NAME: Attribute<str> =
     Attribute::new("k8s.node.name", Place::Resource, "worker-3");
 
 /// All attributes, in the order of the documentation.
-pub const ATTRIBUTES: [Entry; 35] = [
+pub const ATTRIBUTES: [Entry; 36] = [
     DATAPATH_NAME.entry(),
     PORT_NUMBER.entry(),
     PORT_NAME.entry(),
@@ -132,6 +138,7 @@ pub const ATTRIBUTES: [Entry; 35] = [
     PACKET_CAPTURED_LENGTH.entry(),
     GSO_SEGMENT.entry(),
     CORRELATION_METHOD.entry(),
+    CORRELATION_CONFIDENCE.entry(),
     NETWORK_TYPE.entry(),
     NETWORK_TRANSPORT.entry(),
     SOURCE_ADDRESS.entry(),
@@ -286,8 +293,11 @@ mod tests {
     #[test]
     fn document_lists_exactly_the_spans() {
         let documented: Vec<_> = rows("Spans").into_iter().map(|row| row[0].clone()).collect();
-        let known: Vec<_> =
-            [ROOT_SPAN].into_iter().chain(PhaseKind::ALL.map(PhaseKind::name)).collect();
+        let known: Vec<_> = [ROOT_SPAN]
+            .into_iter()
+            .chain(PhaseKind::ALL.map(PhaseKind::name))
+            .chain([APP_SPAN])
+            .collect();
         assert_eq!(documented, known);
     }
 
