@@ -10,6 +10,7 @@ use upspan::event::{EventKind, MonotonicNs};
 
 use super::{Place, judge};
 use crate::capture::{Probes, Recorder, Running};
+use crate::command::run as command;
 use crate::found::{Found, FoundUpcall};
 use crate::mark::Traffic;
 use crate::network::{self, sink};
@@ -33,6 +34,7 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     let expected = traffic::everything(report)?;
     let (after, ended) = (network::lookups()?, now());
     report.equal("datapath lost none", after.lost, before.lost);
+    skipped_programs(report)?;
     // What was sent before has arrived when this has.
     let last = probes.traced(&mut run.traces)?;
     let (mut traces, _) = run.stop(report)?;
@@ -72,6 +74,15 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
 fn now() -> MonotonicNs {
     let now = clock_gettime(ClockId::Monotonic);
     MonotonicNs(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
+}
+
+/// The kernel does not run a program while another one runs on the same CPU; newer ones count it.
+fn skipped_programs(report: &Report) -> anyhow::Result<()> {
+    let programs = command("bpftool prog list")?;
+    let skipped: Vec<&str> =
+        programs.lines().filter(|line| line.contains("recursion_misses")).map(str::trim).collect();
+    report.say(format_args!("programs that the kernel skipped: {skipped:?}"));
+    Ok(())
 }
 
 /// How soon a trace arrives, measured a few times.

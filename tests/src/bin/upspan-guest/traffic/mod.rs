@@ -4,7 +4,6 @@ mod echo;
 mod tcp;
 mod udp;
 
-use std::iter::repeat_n;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -39,6 +38,9 @@ pub(crate) const FIRST_PORT: u16 = 10_000;
 /// Packets that are sent at once: enough for full batches, and few enough for the netlink sockets.
 const BURST: u16 = 128;
 
+/// Upcalls at a port, by the number of packets sent.
+type AtPort = (&'static str, fn(usize) -> Upcalls);
+
 /// What one kind of traffic does: from where, to where, and by which port it arrives.
 struct Stream {
     traffic: Traffic,
@@ -46,7 +48,7 @@ struct Stream {
     to: IpAddr,
     arrives: &'static str,
     count: u16,
-    expected: &'static [(&'static str, fn(usize) -> Upcalls)],
+    expected: &'static [AtPort],
 }
 
 fn once(sent: usize) -> Upcalls {
@@ -168,7 +170,7 @@ impl Stream {
 
     fn expected(&self) -> impl Iterator<Item = Expected> {
         let (traffic, sent) = (self.traffic, usize::from(self.count));
-        let of = move |&(port, upcalls): &(&'static str, fn(usize) -> Upcalls)| Expected {
+        let of = move |&(port, upcalls): &AtPort| Expected {
             traffic,
             of: Cause::Miss,
             port,
@@ -196,13 +198,13 @@ fn controller() -> anyhow::Result<Vec<Expected>> {
     Ok(vec![expected(Cause::Miss), expected(Cause::Action)])
 }
 
-/// Dropped ones between others, one or two at a time, so that batches have members without execute.
+/// Dropped ones between others, so that batches have members without execute.
 fn dropped() -> anyhow::Result<Vec<Expected>> {
     const COUNT: u16 = 128;
     let pairs = (0..COUNT).flat_map(|number| {
         let dropped = packet(Traffic::Dropped, sink::DROPPED, number);
         let passes = packet(Traffic::AroundDropped, sink::PLAIN, 20_000 + number);
-        repeat_n(dropped, 1).chain(repeat_n(passes, 1))
+        [dropped, passes]
     });
     let before = network::delivered("p2")?;
     send(H1, pairs)?;
