@@ -4,23 +4,24 @@ import dataclasses
 import json
 from pathlib import Path
 
-from . import bpf, report
-from .measure import traced, untraced
+from . import bpf
+from .measure import LOADS, traced, untraced
+from .report import Results
 from .switch import Load, Switch
 from .tracers import Reference, Upspan
+
+ROUNDS = 3
 
 
 def observe(switch, kind, out):
     """Starts a tracer, puts the loads on it, and stops it."""
     tracer = kind(out)
-    facts = {"seconds to start": f"{tracer.seconds_to_start:.1f}"}
-    facts["CPU when idle"] = f"{tracer.idle_share():.2%}"
+    facts = {"seconds to start": tracer.seconds_to_start}
+    facts["CPU when idle, %"] = tracer.idle_share() * 100
     measured = traced(switch, tracer)
-    facts["peak memory, MB"] = f"{tracer.peak_bytes() / 1e6:.0f}"
+    facts["peak memory, MB"] = tracer.peak_bytes() / 1e6
     tracer.stop()
-    facts |= tracer.summary()
-    print(f"{tracer.name}: done", flush=True)
-    return measured, facts
+    return measured, facts | tracer.summary()
 
 
 def main():
@@ -30,26 +31,23 @@ def main():
     # What is slow the first time is not measured.
     switch.offer(Load("warm-up", 1_000, None))
 
-    before = untraced(switch, "none")
-    ours, our_facts = observe(switch, Upspan, out)
-    theirs, their_facts = observe(switch, Reference, out)
-    after = untraced(switch, "none, at the end")
+    results = Results()
+    # In turns, as the machine is not equally fast all the time.
+    for number in range(1, ROUNDS + 1):
+        results.add(untraced(switch))
+        for tracer in (Upspan, Reference):
+            results.add(*observe(switch, tracer, out))
+        print(f"round {number} of {ROUNDS}: done", flush=True)
 
-    measured = [*before, *ours, *theirs, *after]
-    print(f"\n{report.loads(measured)}\n")
-    for mine, reference in zip(ours, theirs, strict=True):
-        print(report.programs([mine, reference]).replace("BPF", f"{mine.load.name}: BPF", 1), "\n")
-    facts = dict.fromkeys([*our_facts, *their_facts])
-    rows = [[fact, our_facts.get(fact, ""), their_facts.get(fact, "")] for fact in facts]
-    print(report.table(["", ours[0].tracer, theirs[0].tracer], rows), "\n")
-    for mine, reference in zip(ours, theirs, strict=True):
-        ratio = mine.bpf_us / reference.bpf_us
-        print(f"{mine.load.name}: BPF run time of an upcall is {ratio:.2f} of the reference's")
-    results = {
-        "measured": [dataclasses.asdict(one) for one in measured],
-        "facts": {ours[0].tracer: our_facts, theirs[0].tracer: their_facts},
-    }
-    (out / "bench.json").write_text(json.dumps(results, indent=2))
+    tracers = [Upspan.name, Reference.name]
+    print(f"\n{results.loads()}\n\n{results.programs(tracers)}\n\n{results.facts(tracers)}\n")
+    for load in LOADS:
+        # Programs that find the ring full are cheap.
+        if not results.lost(load.name, Reference.name):
+            ours, theirs = (results.bpf_us(load.name, tracer) for tracer in tracers)
+            print(f"{load.name}: {ours / theirs:.2f} of the reference's BPF run time per upcall")
+    measured = [dataclasses.asdict(one) for one in results.all()]
+    (out / "bench.json").write_text(json.dumps(measured, indent=2))
 
 
 main()

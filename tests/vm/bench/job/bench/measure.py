@@ -37,8 +37,8 @@ class Measured:
         return sum(runs.ns for runs in self.runs.values()) / self.outcome.upcalls / 1000
 
     @property
-    def lost_share(self):
-        return self.lost / (len(EVENTS) * self.outcome.upcalls + self.outcome.dropped)
+    def events(self):
+        return len(EVENTS) * self.outcome.upcalls + self.outcome.dropped
 
     @property
     def cpu_ms(self):
@@ -46,8 +46,8 @@ class Measured:
         return self.cpu_seconds * 1e6 / self.outcome.upcalls
 
 
-def untraced(switch, name):
-    return [Measured(name, load, switch.offer(load)) for load in LOADS]
+def untraced(switch):
+    return [Measured("no tracer", load, switch.offer(load)) for load in LOADS]
 
 
 def traced(switch, tracer):

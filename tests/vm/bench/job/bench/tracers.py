@@ -94,10 +94,12 @@ class Upspan(Tracer):
     lost_map = "LOST"
 
     def __init__(self, out):
+        address = Path("/run/upspan-ready")
+        address.unlink(missing_ok=True)
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._ready.bind("/run/upspan-ready")
+        self._ready.bind(str(address))
         self._ready.settimeout(120)
-        os.environ["NOTIFY_SOCKET"] = "/run/upspan-ready"
+        os.environ["NOTIFY_SOCKET"] = str(address)
         super().__init__(out)
 
     def wait_until_ready(self):
@@ -114,7 +116,7 @@ class Upspan(Tracer):
         ]  # fmt: skip
 
     def summary(self):
-        return {"complete traces": f"{self._complete_traces():,}"}
+        return {"complete traces": self._complete_traces()}
 
     def _complete_traces(self):
         complete = 0
@@ -156,4 +158,4 @@ class Reference(Tracer):
 
     def summary(self):
         missed = sum(int(count) for count in re.findall(r"\[ *(\d+)\]$", self.log(), re.M))
-        return {"missed events, in its report": f"{missed:,}"}
+        return {"missed events, in its report": missed}
