@@ -12,7 +12,7 @@ LOADS = (
     Load("300/s", 1_500, 300),
     Load("1,000/s", 4_000, 1_000),
     # As much as the ring holds of the reference's events.
-    Load("burst", 1_500, None),
+    Load("burst", 1_500, None, times=5),
     Load("flood", 8_000, None),
 )
 
@@ -47,11 +47,15 @@ class Measured:
 
 
 def untraced(switch):
-    return [Measured("no tracer", load, switch.offer(load)) for load in LOADS]
+    return [Measured("no tracer", load, switch.offer(load)) for load in _all_loads()]
 
 
 def traced(switch, tracer):
-    return [_traced(switch, tracer, load) for load in LOADS]
+    return [_traced(switch, tracer, load) for load in _all_loads()]
+
+
+def _all_loads():
+    return (load for load in LOADS for _ in range(load.times))
 
 
 def _traced(switch, tracer, load):

@@ -20,6 +20,7 @@ class Load:
     packets: int
     # Packets a second; none: as fast as they can be sent.
     rate: int | None
+    times: int = 1
 
 
 @dataclass(frozen=True)
