@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run live test test-vm lint bench setup setup-live
+.PHONY: help run live test test-vm lint bench bench-vm setup setup-live
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ bench: setup-live ## Measure; BENCH_FULL=1 adds what takes minutes
 	$(CARGO) bench --locked --package upspan
 	tests/benches/setup
 	$(CARGO) bench --locked --package upspan-tests
+
+bench-vm: setup-live ## Measure in a virtual machine what tracing costs, and what upcall_cost.py costs there
+	tests/vm/setup mmdebstrap e2fsprogs python3-venv
+	CARGO=$(CARGO) tests/vm/bench/run
 
 setup:
 	@scripts/setup
