@@ -40,7 +40,7 @@ impl Agent {
         let config = config.with_retry(RetryPolicy::new(backoff, LONG));
         let exporter = Exporter::start(&config, envelope()).unwrap();
         let listening = ReceiverConfig::resolve(receive).unwrap().unwrap().listen().unwrap();
-        let index = SharedIndex::new(1 << 20, Duration::from_secs(3600));
+        let index = SharedIndex::new(8 << 20, Duration::from_secs(3600));
         let receiver = listening.serve(exporter.sender(), index.clone()).unwrap();
         Self { receiver, exporter, index }
     }

@@ -32,7 +32,7 @@ const MOST_OPEN: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
-    /// The server's address and port agree, and no other span is open that knows no more.
+    /// The server's address and port agree, and no other span that fits is open.
     Low,
     /// As low, and the client's address agrees too; or the client's address and port agree alone;
     /// or a client's span whose connection leads to where a server's span was found by translation
