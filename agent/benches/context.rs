@@ -34,16 +34,28 @@ fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 fn tcp(payload: &[u8]) -> Vec<u8> {
-    let header =
-        [&[0x9c, 0x40, 0x1f, 0x90, 0, 0, 0, 1, 0, 0, 0, 2, 8 << 4, 0x18, 1, 0], &[0; 4][..]];
-    let segment = [&header.concat()[..], &OPTIONS, payload].concat();
+    captured(segment(payload))
+}
+
+fn segment(payload: &[u8]) -> Vec<u8> {
+    let header = [0x9c, 0x40, 0x1f, 0x90, 0, 0, 0, 1, 0, 0, 0, 2, 8 << 4, 0x18, 1, 0, 0, 0, 0, 0];
     let mut packet = Vec::new();
+    let segment = [&header[..], &OPTIONS, payload].concat();
     builder().write(&mut packet, ip_number::TCP, &segment).expect("memory");
-    captured(packet)
+    packet
+}
+
+/// A segment that is a header block of 8 KiB: as many table entries as are remembered, and then
+/// references to one that is not, each of which is looked for among them.
+fn bomb() -> Vec<u8> {
+    let mut block = b"\x40\x02b3\x01a".repeat(32);
+    block.extend(b"\x40\x01a\x01b");
+    block.resize(8 << 10, 0x80 | 62);
+    segment(&[b"\0\x20\0\x01\x04\0\0\0\x01", &block[..]].concat())
 }
 
 /// All packets, each with whether it carries a context.
-fn packets() -> [(&'static str, Vec<u8>, bool); 8] {
+fn packets() -> [(&'static str, Vec<u8>, bool); 9] {
     let head = "GET /a/path?with=query HTTP/1.1\r\nHost: a.example\r\nUser-Agent: bench\r\n\
                 Accept: */*\r\nAccept-Encoding: gzip\r\n";
     let inner = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &tcp(&[0x16; 100])].concat();
@@ -60,6 +72,7 @@ fn packets() -> [(&'static str, Vec<u8>, bool); 8] {
         ("vxlan", udp(4789, &inner), false),
         ("http1_without", tcp(format!("{head}\r\n").as_bytes()), false),
         ("http2_without", tcp(&http2.concat()), false),
+        ("http2_bomb", bomb(), false),
         ("http1_with", tcp(format!("{head}{TRACEPARENT}\r\n").as_bytes()), true),
     ]
 }
