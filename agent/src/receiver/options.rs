@@ -8,9 +8,14 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Application traces")]
 pub struct ReceiveOptions {
-    /// Take the spans of applications by OTLP/gRPC there, forward them unchanged to the endpoint,
-    /// and link upcalls to them: 127.0.0.1:4317, [::1]:4317 or unix:PATH [default: do not]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Where to take the spans of applications.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        help = "Take the spans of applications by OTLP/gRPC there, forward them unchanged to the \
+                endpoint, and link upcalls to them: 127.0.0.1:4317, [::1]:4317 or unix:PATH \
+                [default: do not]"
+    )]
     pub receive: Option<String>,
 
     /// Permissions of the unix socket, in octal [default: 600]
