@@ -228,9 +228,12 @@ impl Correlator {
 
     /// Hands on what is settled by `now`, although no further event comes: batches of threads that
     /// fell silent with everything done, and what waited too long. For a source that has given all
-    /// events from before `now`.
+    /// events from before `now`, and perhaps later ones.
     pub fn settle(&mut self, now: MonotonicNs, sink: &mut impl Sink) {
-        self.advance(now, sink);
+        // The source may be far behind: time does not start anew for that.
+        if now > self.now {
+            self.advance(now, sink);
+        }
         if self.lossy() {
             return;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use upspan::event::EventKind;
-use upspan::source::live::capture::{Capture, FromRing};
+use upspan::source::live::capture::{Capture, FromRing, Left};
 use upspan::source::live::programs::{Attached, Programs};
 use upspan::source::live::record::LiveRecord;
 use upspan::source::live::uprobe::Method;
@@ -93,29 +93,32 @@ impl Loaded {
 
     /// What has come since the last time.
     pub(crate) fn seen(&mut self) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        self.capture
-            .drain(usize::MAX, |from_ring| {
-                seen.push(match from_ring {
-                    FromRing::Gap => Seen::Gap,
-                    FromRing::Lost(kind, count) => Seen::Lost(kind, count),
-                    FromRing::Record(LiveRecord::Event(event)) => Seen::Event(Event {
-                        kind: event.kind,
-                        ts: event.ts.0,
-                        pid: event.pid.expect("live capture knows it").0,
-                        tid: event.tid.0,
-                        comm: event.comm.to_string(),
-                        upcall_type: event.upcall_type,
-                        datapath: String::from_utf8_lossy(event.datapath).into_owned(),
-                        packet_len: event.packet.len,
-                        packet: event.packet.bytes.to_vec(),
-                        key_len: event.key.len,
-                        key: event.key.bytes.to_vec(),
-                    }),
-                    FromRing::Record(failed) => panic!("no kernel is probed: {failed:?}"),
-                });
-            })
-            .expect("the counts can be read");
+        let (mut seen, mut left) = (Vec::new(), Left::Perhaps);
+        while left == Left::Perhaps {
+            left = self
+                .capture
+                .drain(usize::MAX, |from_ring| {
+                    seen.push(match from_ring {
+                        FromRing::Gap => Seen::Gap,
+                        FromRing::Lost(kind, count) => Seen::Lost(kind, count),
+                        FromRing::Record(LiveRecord::Event(event)) => Seen::Event(Event {
+                            kind: event.kind,
+                            ts: event.ts.0,
+                            pid: event.pid.expect("live capture knows it").0,
+                            tid: event.tid.0,
+                            comm: event.comm.to_string(),
+                            upcall_type: event.upcall_type,
+                            datapath: String::from_utf8_lossy(event.datapath).into_owned(),
+                            packet_len: event.packet.len,
+                            packet: event.packet.bytes.to_vec(),
+                            key_len: event.key.len,
+                            key: event.key.bytes.to_vec(),
+                        }),
+                        FromRing::Record(failed) => panic!("no kernel is probed: {failed:?}"),
+                    });
+                })
+                .expect("the counts can be read");
+        }
         seen
     }
 

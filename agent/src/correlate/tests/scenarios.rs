@@ -240,3 +240,31 @@ fn a_silent_thread_times_out() {
     }
     assert_eq!(show(collected), ["0 1 - 2 -"]);
 }
+
+#[test]
+fn a_source_that_lags_far_behind_loses_nothing() {
+    let events = events("dp:1 recv:1 put exec:1 kexec dp:2 recv:2 put exec:2 kexec");
+    let mut correlator = Correlator::new(Config::default());
+    let mut collected = Collected::default();
+    for (ordinal, event) in events.iter().enumerate() {
+        let late = Owned { ts: event.ts + 60_000_000_000, ..event.clone() };
+        correlator.push(&late.event(ordinal), &mut collected);
+        correlator.settle(MonotonicNs(40_000_000_000), &mut collected);
+    }
+    correlator.finish(&mut collected);
+    assert_eq!(show(collected), ["0 1 2 3 4", "5 6 7 8 9"]);
+}
+
+#[test]
+fn a_thread_that_fell_silent_is_settled() {
+    let events = events("dp:1 recv:1 put exec:1 kexec");
+    let mut correlator = Correlator::new(Config::default());
+    let mut collected = Collected::default();
+    for (ordinal, event) in events.iter().enumerate() {
+        correlator.push(&event.event(ordinal), &mut collected);
+    }
+    correlator.settle(MonotonicNs(50_000_000), &mut collected);
+    assert!(collected.sets.is_empty(), "it may go on");
+    correlator.settle(MonotonicNs(200_000_000), &mut collected);
+    assert_eq!(show(collected), ["0 1 2 3 4"]);
+}

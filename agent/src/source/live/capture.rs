@@ -45,7 +45,7 @@ pub struct Capture {
 
 impl Capture {
     /// Most records taken at a time, so that whoever takes them gets to other work.
-    const MOST: usize = 16_384;
+    const MOST: usize = 2_048;
 
     /// Of these programs; only once.
     ///

@@ -43,7 +43,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut report = Report::default();
+    let mut report = Report::new(cli.out.clone());
     let place = Place { upspan: &cli.upspan, out: &cli.out };
     report.begin("network");
     let ready = fs::create_dir_all(&cli.out).map_err(Into::into).and_then(|()| network::set_up());

@@ -67,6 +67,7 @@ impl fmt::Display for Trace {
                 other => write!(f, "{key}={other:?} ")?,
             }
         }
+        write!(f, "at {:?} ", self.start().unwrap_or(0))?;
         let names = self.spans.iter().map(|span| span.name.as_str());
         write!(f, "with the spans {}", names.collect::<Vec<_>>().join(", "))
     }
