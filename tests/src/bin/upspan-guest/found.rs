@@ -42,7 +42,7 @@ impl Found {
         let options = Options { strict: true, ..Options::default() };
         let mut recording = Recording::open(&Input::from(path), options)?;
         let mut found = Self::default();
-        pipeline::run(&mut recording, Config::default(), &mut found, |_| true)?;
+        pipeline::run(&mut recording, Config::live(), &mut found, |_| true)?;
         Ok(found)
     }
 }
