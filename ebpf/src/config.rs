@@ -30,8 +30,12 @@ pub struct Config {
     pub upcalls: u32,
     /// Offset of `data` in the kernel's `struct sk_buff`.
     pub skb_data: u32,
-    /// The agent is woken up each time that so many more bytes wait in the ring; at least 1.
-    pub wake_at: u32,
+    /// Size of the ring in bytes: a power of two.
+    pub ring_bytes: u32,
+    /// The agent is woken up each time that so many more bytes were written: a power of two.
+    pub wake_bytes: u32,
+    /// Keeps the layout free of padding.
+    pub reserved: u32,
     /// Where the tracepoint's fields are.
     pub tracepoint: TracepointFields,
     /// Name of the only datapath to capture, without the prefix `system@`, padded with NUL; empty
@@ -69,7 +73,7 @@ mod tests {
     #[test]
     fn the_layout_has_no_padding() {
         assert_eq!(size_of::<TracepointFields>(), 12);
-        assert_eq!(size_of::<Config>(), 64);
+        assert_eq!(size_of::<Config>(), 72);
         assert!(MAX_CAPTURE.is_power_of_two());
     }
 }

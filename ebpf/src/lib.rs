@@ -1,5 +1,5 @@
-//! What the BPF programs and the agent share: the layouts of records, configuration and probe
-//! arguments.
+//! What the BPF programs and the agent share: the layouts of the ring buffer, records,
+//! configuration and probe arguments.
 //!
 //! All of them are `repr(C)`, in the byte order of the machine, without padding: the programs and
 //! the agent run on the same one.
@@ -9,3 +9,4 @@
 pub mod argument;
 pub mod config;
 pub mod record;
+pub mod ring;

@@ -1,7 +1,6 @@
 //! The BPF programs run where the probes are, and nowhere else, and leave nothing behind.
 
 use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
-use upspan::source::live::uprobe::Method;
 use upspan::source::live::usdt::probes::{ProbeKind, Probes};
 
 use super::capture::{Event, Loaded, METHODS};
@@ -118,7 +117,7 @@ fn nothing_is_left_behind() {
             let mut loaded = Loaded::new(method);
             let attached = loaded.attach(&probes);
             assert_eq!(probed(), 4, "{method}");
-            loaded.detach(attached);
+            drop(attached);
             assert_eq!(probed(), 0, "{method}");
             running.order("h");
             assert_eq!(loaded.events(), [], "{method}");
@@ -152,42 +151,9 @@ fn semaphores_count_up_while_a_program_is_attached() {
         // recv_upcall is at two places.
         assert_eq!(values(&running), [2, 1, 1], "{method}");
         assert_eq!(values(&other), [0, 0, 0], "{method}");
-        loaded.detach(attached);
+        drop(attached);
         assert_eq!(values(&running), [0, 0, 0], "{method}");
     }
-}
-
-#[test]
-fn places_are_used_again() {
-    let mut running = Running::start(Build::Program);
-    let probes = found(&running);
-    let mut loaded = Loaded::new(Method::Multi);
-    // Four places each time, of 256.
-    for _ in 0..65 {
-        let attached = loaded.attach(&probes);
-        loaded.detach(attached);
-    }
-    let _attached = loaded.attach(&probes);
-    running.order("h");
-    assert_one_upcall(&loaded.events(), running.pid().0);
-}
-
-#[test]
-fn more_places_than_there_is_room_for_are_refused() {
-    let running = Running::start(Build::Program);
-    let probes = found(&running);
-    let mut loaded = Loaded::new(Method::Multi);
-    let mut all: Vec<_> = (0..64).flat_map(|_| loaded.attach(&probes)).collect();
-    let refused = loaded.programs.attach_usdt(&probes);
-    assert!(refused.iter().all(Result::is_err));
-    let error = refused.into_iter().find_map(Result::err).expect("there is one");
-    assert_eq!(
-        error.to_string(),
-        "more than 256 places of USDT probes: name one process with --pid"
-    );
-    loaded.programs.detach(all.remove(0));
-    let results = loaded.programs.attach_usdt(&probes);
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
 }
 
 #[test]

@@ -36,6 +36,30 @@ pub struct Instructions {
     pub(super) instructions: Vec<bpf_insn>,
 }
 
+/// `BPF_LD | BPF_DW | BPF_IMM` of include/uapi/linux/bpf.h: the instruction that loads a constant of
+/// 64 bits, the upper half of which is in the next one. With a source register it is something else.
+const LOAD_CONSTANT: u8 = 0x18;
+
+impl Instructions {
+    /// With constants in place of others: those for which there is one.
+    #[must_use]
+    pub fn with_constants(&self, replace: impl Fn(u64) -> Option<u64>) -> Self {
+        let mut this = self.clone();
+        for at in 1..this.instructions.len() {
+            let [low, high] = &mut this.instructions[at - 1..=at] else { continue };
+            if low.code != LOAD_CONSTANT || low.src_reg() != 0 {
+                continue;
+            }
+            let constant = u64::from(high.imm.cast_unsigned()) << 32 | u64::from(low.imm.cast_unsigned());
+            if let Some(constant) = replace(constant) {
+                low.imm = (constant as u32).cast_signed();
+                high.imm = ((constant >> 32) as u32).cast_signed();
+            }
+        }
+        this
+    }
+}
+
 impl Code {
     /// `maps` are those of the same object, before any is taken out.
     ///
@@ -69,6 +93,6 @@ impl Code {
 
 /// Of the kinds of maps that the programs use.
 fn descriptor(map: &Map) -> Option<i32> {
-    let (Map::Array(map) | Map::PerCpuArray(map) | Map::RingBuf(map)) = map else { return None };
+    let (Map::Array(map) | Map::RingBuf(map)) = map else { return None };
     Some(map.fd().as_fd().as_raw_fd())
 }
