@@ -1,5 +1,7 @@
 //! What the programs are told at load time.
 
+use core::ops::RangeInclusive;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Name of the programs' global variable that holds the [`Config`].
@@ -7,6 +9,9 @@ pub const CONFIG: &str = "CONFIG";
 
 /// Most bytes of a packet or of a flow key that can be captured. A power of two.
 pub const MAX_CAPTURE: u32 = 2048;
+
+/// Where fields of a tracepoint may be that the programs read.
+pub const FIELDS: RangeInclusive<u16> = 8..=160;
 
 /// The value of [`Config::upcalls`] for one or both types of upcalls.
 pub mod upcalls {

@@ -59,12 +59,12 @@ pub struct Head {
     pub introduces: u8,
 }
 
-/// The value of [`Head::word`]: the record's length in bytes, and which event of its CPU it is, also
-/// counting those for which the ring had no room. Where numbers are left out, events were lost.
+/// The value of [`Head::word`]: the record's length in bytes, and how many events of its CPU were
+/// lost since the record before.
 #[inline(always)]
 #[must_use]
-pub const fn word(len: u64, seq: u32) -> u64 {
-    len | (seq as u64) << 32
+pub const fn word(len: u64, lost_before: u32) -> u64 {
+    len | (lost_before as u64) << 32
 }
 
 impl Head {
@@ -74,9 +74,9 @@ impl Head {
         self.word as u32
     }
 
-    /// Which event of its CPU it is.
+    /// How many events of this CPU were lost since the record before.
     #[must_use]
-    pub const fn seq(&self) -> u32 {
+    pub const fn lost_before(&self) -> u32 {
         (self.word >> 32) as u32
     }
 }
@@ -198,7 +198,7 @@ mod tests {
             kind: kind::UPCALL_FAILED,
             introduces: 0,
         };
-        assert_eq!((head.len(), head.seq()), (48, 2));
+        assert_eq!((head.len(), head.lost_before()), (48, 2));
         assert_eq!(Head::read_from_bytes(head.as_bytes()), Ok(head));
         let failed = UpcallFailed { dp_upcall: 8, errno: -111, reserved: 0 };
         assert_eq!(UpcallFailed::read_from_bytes(failed.as_bytes()), Ok(failed));

@@ -42,6 +42,28 @@ pub(crate) unsafe fn exchange(place: *mut u64, new: u64) -> u64 {
     value
 }
 
+/// Writes `*place`, after all that was written before.
+///
+/// # Safety
+///
+/// `place` can be written to.
+#[inline(always)]
+pub(crate) unsafe fn store_release(place: *mut u64, value: u64) {
+    // SAFETY: by the caller.
+    unsafe {
+        // x86-64 does not reorder stores.
+        #[cfg(bpf_target_arch = "x86_64")]
+        asm!(
+            "*(u64 *)({place} + 0) = {value}",
+            place = in(reg) place,
+            value = in(reg) value,
+            options(nostack),
+        );
+        #[cfg(not(bpf_target_arch = "x86_64"))]
+        exchange(place, value);
+    }
+}
+
 /// Writes `*place` if it is `expected`. Returns what it was.
 ///
 /// # Safety

@@ -18,8 +18,8 @@ static CPUS: Array<Cpu> = Array::with_max_entries(1, 0);
 /// See the module. In cache lines of its own.
 #[repr(C, align(64))]
 pub(crate) struct Cpu {
-    /// The number of the next record.
-    pub(crate) sequence: u64,
+    /// Events lost since the last record.
+    pub(crate) lost: u64,
     /// When the latest `dp_upcall` was; 0 if it is not captured. `ovs_dp_upcall` runs with bottom
     /// halves disabled, so that none comes between its tracepoint and its return.
     pub(crate) latest_upcall: u64,

@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::ffi::c_void;
+use core::ptr;
 
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_kernel,
@@ -11,7 +12,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use upspan_ebpf::record::{DatapathName, Head, Introduction, MAX_BYTES, kind, word};
 
-use crate::atomic::{exchange, fetch_add};
+use crate::atomic::{exchange, fetch_add, store_release};
 use crate::cpu::{self, Cpu, Thread};
 use crate::ring;
 
@@ -22,8 +23,8 @@ static LOST: Array<u64> = Array::with_max_entries(kind::COUNT, 0);
 /// An event that happens now.
 pub(crate) struct Event {
     kind: u8,
+    cpu: *mut Cpu,
     number: u32,
-    seq: u32,
     pub(crate) ts: u64,
     task: u64,
     thread: *mut Thread,
@@ -34,21 +35,18 @@ pub(crate) struct Event {
 pub(crate) struct Record {
     start: *mut u8,
     body: *mut u8,
-    len: u64,
+    word: u64,
 }
 
 impl Event {
     #[inline(always)]
     pub(crate) fn now(kind: u8) -> Option<Self> {
         let (number, cpu) = cpu::current()?;
-        // SAFETY: the helpers have no preconditions, and the pointer is to the map's element.
-        let (seq, ts, task) = unsafe {
-            let seq = fetch_add(&raw mut (*cpu).sequence, 1) as u32;
-            (seq, bpf_ktime_get_ns(), bpf_get_current_pid_tgid())
-        };
+        // SAFETY: the helpers have no preconditions.
+        let (ts, task) = unsafe { (bpf_ktime_get_ns(), bpf_get_current_pid_tgid()) };
         let thread = Cpu::thread(cpu, task as u32);
         let introduces = !Thread::is_known(thread, task as u32, ts);
-        Some(Self { kind, number, seq, ts, task, thread, introduces })
+        Some(Self { kind, cpu, number, ts, task, thread, introduces })
     }
 
     /// Whether the agent has to be told this name of a datapath.
@@ -66,9 +64,10 @@ impl Event {
         }
         let len = (before + rest + 7) & !7;
         let Some(start) = ring::reserve(len) else {
-            count_lost(self.kind);
+            count_lost(self.cpu, self.kind);
             return None;
         };
+        let lost = take_lost(self.cpu);
         // SAFETY: there is room for it; the word is written when the rest is.
         unsafe {
             let head = start.cast::<Head>();
@@ -83,7 +82,7 @@ impl Event {
                 (*introduction).reserved = 0;
                 bpf_get_current_comm((&raw mut (*introduction).comm).cast(), 16);
             }
-            Some(Record { start, body: start.add(before as usize), len })
+            Some(Record { start, body: start.add(before as usize), word: word(len, lost) })
         }
     }
 
@@ -91,7 +90,7 @@ impl Event {
     #[inline(always)]
     pub(crate) fn commit(&self, record: &Record) {
         // SAFETY: the record is this program's until then.
-        unsafe { exchange(record.start.cast(), word(record.len, self.seq)) };
+        unsafe { store_release(record.start.cast(), record.word) };
         // Only now: a program that interrupted this one has introduced its thread itself.
         if self.introduces {
             Thread::is_introduced(self.thread, self.task as u32, self.ts);
@@ -172,16 +171,26 @@ pub(crate) fn bounded(len: u64, limit: u32) -> u64 {
 #[inline(always)]
 pub(crate) fn lose(kind: u8) {
     if let Some((_, cpu)) = cpu::current() {
-        // SAFETY: the pointer is to the map's element.
-        unsafe { fetch_add(&raw mut (*cpu).sequence, 1) };
+        count_lost(cpu, kind);
     }
-    count_lost(kind);
 }
 
 #[inline(always)]
-fn count_lost(kind: u8) {
-    if let Some(lost) = LOST.get_ptr_mut(kind.into()) {
-        // SAFETY: the pointer is to the map's element.
-        unsafe { fetch_add(lost, 1) };
+fn count_lost(cpu: *mut Cpu, kind: u8) {
+    let Some(lost) = LOST.get_ptr_mut(kind.into()) else { return };
+    // SAFETY: the pointers are to the maps' elements.
+    unsafe {
+        fetch_add(lost, 1);
+        fetch_add(&raw mut (*cpu).lost, 1);
+    }
+}
+
+/// How many events of this CPU were lost, which no other record says.
+#[inline(always)]
+fn take_lost(cpu: *mut Cpu) -> u32 {
+    // SAFETY: the pointer is to the map's element.
+    unsafe {
+        let lost = &raw mut (*cpu).lost;
+        if ptr::read_volatile(lost) == 0 { 0 } else { exchange(lost, 0) as u32 }
     }
 }

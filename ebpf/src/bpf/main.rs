@@ -9,6 +9,7 @@
 
 mod atomic;
 mod config;
+mod context;
 mod cpu;
 mod event;
 mod ring;
@@ -50,14 +51,14 @@ fn dp_upcall(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn try_dp_upcall(ctx: &TracePointContext) -> Option<u64> {
     let fields = config!(tracepoint);
-    let upcall_cmd: u8 = field(ctx, fields.upcall_cmd)?;
+    let upcall_cmd = context::u8_at(ctx.as_ptr(), fields.upcall_cmd.into());
     let wanted = if upcall_cmd == OVS_PACKET_CMD_ACTION { upcalls::ACTION } else { upcalls::MISS };
     if config!(upcalls) & wanted == 0 || !passes(ctx) {
         return None;
     }
-    let len: u32 = field(ctx, fields.len)?;
-    let data_len: u32 = field(ctx, fields.data_len)?;
-    let skb: u64 = field(ctx, fields.skbaddr)?;
+    let len = context::u32_at(ctx.as_ptr(), fields.len.into());
+    let data_len = context::u32_at(ctx.as_ptr(), fields.data_len.into());
+    let skb = context::u64_at(ctx.as_ptr(), fields.skbaddr.into());
     // SAFETY: the helper checks the address.
     let data = unsafe { bpf_probe_read_kernel((skb + u64::from(config!(skb_data))) as *const u64) };
     let wanted = data.map_or(0, |_| len.saturating_sub(data_len).into());
@@ -79,11 +80,10 @@ fn try_dp_upcall(ctx: &TracePointContext) -> Option<u64> {
     Some(event.ts)
 }
 
-/// A field of the tracepoint.
+/// Where a string field of the tracepoint is: the lower half of a `__data_loc`.
 #[inline(always)]
-fn field<T>(ctx: &TracePointContext, at: u16) -> Option<T> {
-    // SAFETY: the offsets are those of the tracepoint's format.
-    unsafe { ctx.read_at(at.into()) }.ok()
+fn location(ctx: &TracePointContext, field: u16) -> u64 {
+    u64::from(context::u32_at(ctx.as_ptr(), field.into()) & 0xffff)
 }
 
 /// Reads the names of datapath and port, and returns where the latter begins. They lie one behind
@@ -91,8 +91,8 @@ fn field<T>(ctx: &TracePointContext, at: u16) -> Option<T> {
 #[inline(always)]
 fn read_names(ctx: &TracePointContext, names: &mut [u8; 32]) -> u16 {
     let fields = config!(tracepoint);
-    let dp_name = field::<u32>(ctx, fields.dp_name).unwrap_or(0) & 0xffff;
-    let dev_name = field::<u32>(ctx, fields.dev_name).unwrap_or(0) & 0xffff;
+    let dp_name = location(ctx, fields.dp_name);
+    let dev_name = location(ctx, fields.dev_name);
     let port_at = dev_name.wrapping_sub(dp_name);
     if port_at <= 16 {
         read_name(ctx, dp_name, names.as_mut_ptr(), 32);
@@ -104,7 +104,7 @@ fn read_names(ctx: &TracePointContext, names: &mut [u8; 32]) -> u16 {
 }
 
 #[inline(always)]
-fn read_name(ctx: &TracePointContext, at: u32, to: *mut u8, len: u32) {
+fn read_name(ctx: &TracePointContext, at: u64, to: *mut u8, len: u32) {
     // SAFETY: the helper checks the address; what a failed one leaves is an empty name.
     unsafe { read_kernel(to.cast(), len, ctx.as_ptr().cast::<u8>().add(at as usize).cast()) };
 }
@@ -125,8 +125,7 @@ fn is_named(ctx: &TracePointContext, at: u16, wanted: &[u8; 16]) -> bool {
     let mut name = [0_u8; 16];
     // SAFETY: the helpers check the address; what a failed one leaves is an empty name.
     unsafe {
-        let location = field::<u32>(ctx, at).unwrap_or(0) & 0xffff;
-        let from = ctx.as_ptr().cast::<u8>().add(location as usize);
+        let from = ctx.as_ptr().cast::<u8>().add(location(ctx, at) as usize);
         bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), 16, from.cast());
     }
     u128::from_ne_bytes(*wanted) == u128::from_ne_bytes(name)

@@ -11,6 +11,8 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::programs::ProbeContext;
 use upspan_ebpf::argument::{Field, location, marker};
 
+use crate::context;
+
 /// A field of an argument.
 macro_rules! field {
     ($argument:expr, $field:ident) => {{
@@ -68,6 +70,12 @@ impl Arguments {
         Some((values[0], values[1]))
     }
 
+    /// The register at this offset.
+    #[inline(always)]
+    fn register(self, offset: u64) -> u64 {
+        context::u64_at(self.regs, offset)
+    }
+
     #[inline(always)]
     fn base<const ARGUMENT: usize>(self) -> u64 {
         self.register(field!(ARGUMENT, Register)).wrapping_add(field!(ARGUMENT, Value))
@@ -116,44 +124,4 @@ fn read_user(to: *mut c_void, size: u32, from: u64) -> Option<()> {
     // SAFETY: the helper checks the source; the destination is on the stack, and long enough.
     let failed = unsafe { bpf_probe_read_user(to, size, from as *const c_void) };
     (failed == 0).then_some(())
-}
-
-/// Reads the register at a constant offset: the kernel refuses any other.
-#[inline(always)]
-fn load<const OFFSET: u32>(regs: *const c_void) -> u64 {
-    let value: u64;
-    // SAFETY: it reads from the program's context, or the kernel does not take the program.
-    unsafe {
-        asm!(
-            "{value} = *(u64 *)({regs} + {offset})",
-            value = out(reg) value,
-            regs = in(reg) regs,
-            offset = const OFFSET,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    value
-}
-
-/// One branch for each register, of which the kernel keeps one.
-macro_rules! load {
-    ($regs:expr, $offset:expr, $($at:literal)*) => {
-        match $offset {
-            $($at => load::<$at>($regs),)*
-            _ => 0,
-        }
-    };
-}
-
-impl Arguments {
-    /// The register at this offset: of 21 in x86-64's `struct pt_regs`, or of 34 in arm64's
-    /// `struct user_pt_regs`.
-    #[inline(always)]
-    fn register(self, offset: u64) -> u64 {
-        load!(
-            self.regs, offset,
-            0 8 16 24 32 40 48 56 64 72 80 88 96 104 112 120 128 136 144 152 160 168 176 184 192
-            200 208 216 224 232 240 248 256 264
-        )
-    }
 }

@@ -76,10 +76,14 @@ fn what_a_full_ring_loses_is_counted_and_located() {
             assert!(captured(kind) > 0, "{method}: {kind:?}");
             assert_eq!(lost, [1000 - captured(kind)], "{method}: {kind:?}");
         }
-        // One that comes later says that some are missing before it, if it is on the same CPU.
-        running.order("mhh");
-        let seen = loaded.seen();
-        assert!(seen.contains(&Seen::Gap), "{method}: {seen:?}");
+        // The next one of the same CPU says that some are missing before it. Some round is on a CPU
+        // that an earlier one was on.
+        let cpus = std::thread::available_parallelism().expect("it is known").get();
+        let is_located = (0..=cpus).any(|_| {
+            running.order("m");
+            loaded.seen().contains(&Seen::Gap)
+        });
+        assert!(is_located, "{method}");
     }
 }
 

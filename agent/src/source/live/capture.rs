@@ -102,7 +102,7 @@ impl Capture {
             };
             match LiveRecord::parse(&record, &mut self.threads) {
                 Ok((head, record)) => {
-                    if self.losses.precede(&head) {
+                    if head.lost_before() > 0 {
                         take(FromRing::Gap);
                     }
                     take(FromRing::Record(record));

@@ -236,7 +236,14 @@ mod tests {
             ring_bytes: 1 << 16,
             wake_bytes: 1 << 13,
             reserved: 0,
-            tracepoint: TracepointFields::default(),
+            tracepoint: TracepointFields {
+            dp_name: 16,
+            dev_name: 20,
+            skbaddr: 24,
+            len: 32,
+            data_len: 36,
+            upcall_cmd: 84,
+        },
             datapath: *b"ovs-system\0\0\0\0\0\0",
             port: *b"veth0\0\0\0\0\0\0\0\0\0\0\0",
         };
