@@ -21,28 +21,29 @@ pub const CHUNK: u64 = 1 << 16;
 #[repr(C, align(8))]
 pub struct Chunk(pub [u8; CHUNK as usize + MAX_LEN]);
 
-/// How far the ring has been written and read: the element of the map `POSITIONS`. They are in two
-/// cache lines, of the programs and of the agent.
-#[repr(C, align(128))]
+/// How far the ring has been written and read: the first element of the map `STATE`. They are in
+/// cache lines of their own.
+#[repr(C)]
 pub struct Positions {
     /// Where the next record will begin. Only programs write it.
     pub producer: u64,
     reserved: [u64; 15],
     /// Where the first unread record begins. Only the agent writes it.
     pub consumer: u64,
+    reserved_too: [u64; 15],
 }
 
 /// How many chunks a ring of so many bytes has: a power of two.
 #[must_use]
-pub const fn chunks(ring_bytes: u32) -> u32 {
-    (ring_bytes as u64).div_ceil(CHUNK) as u32
+pub const fn chunks(ring_bytes: u64) -> u32 {
+    ring_bytes.div_ceil(CHUNK) as u32
 }
 
 /// In which chunk, and where in it, a position is in a ring of so many bytes: a power of two.
 #[inline(always)]
 #[must_use]
-pub const fn place(position: u64, ring_bytes: u32) -> (u32, u64) {
-    let within = position & (ring_bytes as u64 - 1);
+pub const fn place(position: u64, ring_bytes: u64) -> (u32, u64) {
+    let within = position & (ring_bytes - 1);
     // So that the verifier sees that it is a multiple of 8.
     ((within / CHUNK) as u32, within & (CHUNK - 8))
 }
@@ -80,7 +81,7 @@ mod tests {
         let first = 8 * 1_001;
         let mut position = first;
         for (record, len) in (1..).zip(lengths.into_iter().cycle()) {
-            if position + len as u64 - first > u64::from(ring) {
+            if position + len as u64 - first > ring {
                 break;
             }
             let (chunk, at) = place(position, ring);
@@ -89,6 +90,6 @@ mod tests {
             }
             position += len as u64;
         }
-        assert!(position - first > u64::from(ring) - MAX_LEN as u64);
+        assert!(position - first > ring - MAX_LEN as u64);
     }
 }

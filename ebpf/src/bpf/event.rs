@@ -13,7 +13,7 @@ use aya_ebpf::maps::Array;
 use upspan_ebpf::record::{DatapathName, Head, Introduction, MAX_BYTES, kind, word};
 
 use crate::atomic::{exchange, fetch_add, store_release};
-use crate::cpu::{self, Cpu, Thread};
+use crate::state::{self, Cpu, Thread};
 use crate::ring;
 
 /// Records for which there was no room, by kind.
@@ -41,7 +41,7 @@ pub(crate) struct Record {
 impl Event {
     #[inline(always)]
     pub(crate) fn now(kind: u8) -> Option<Self> {
-        let (number, cpu) = cpu::current()?;
+        let (number, cpu) = state::cpu()?;
         // SAFETY: the helpers have no preconditions.
         let (ts, task) = unsafe { (bpf_ktime_get_ns(), bpf_get_current_pid_tgid()) };
         let thread = Cpu::thread(cpu, task as u32);
@@ -125,7 +125,7 @@ impl Record {
     /// Reads from the kernel's memory to behind the body; returns how much that was.
     #[inline(always)]
     pub(crate) fn kernel_bytes(&self, at: usize, from: u64, len: u64) -> u64 {
-        let len = bounded(len, MAX_BYTES);
+        let len = bounded(len, MAX_BYTES.into());
         // SAFETY: the helper checks the source, and the verifier the destination.
         let failed = unsafe {
             bpf_probe_read_kernel(self.body.add(at).cast(), len as u32, from as *const c_void)
@@ -136,7 +136,7 @@ impl Record {
     /// Reads from the process's memory to behind the body; returns how much that was.
     #[inline(always)]
     pub(crate) fn user_bytes(&self, at: usize, from: u64, len: u64) -> u64 {
-        let len = bounded(len, MAX_BYTES);
+        let len = bounded(len, MAX_BYTES.into());
         // SAFETY: the helper checks the source, and the verifier the destination.
         let failed = unsafe {
             bpf_probe_read_user(self.body.add(at).cast(), len as u32, from as *const c_void)
@@ -159,18 +159,18 @@ impl Record {
 /// At most `limit`. The compiler must not learn anything of the result's range: it would drop the
 /// very comparison that the kernel's verifier learns it from.
 #[inline(always)]
-pub(crate) fn bounded(len: u64, limit: u32) -> u64 {
+pub(crate) fn bounded(len: u64, limit: u64) -> u64 {
     let mut len = len;
     // Not an empty one: the kernel wants each instruction to have one line of source at most.
     // SAFETY: it moves a register to itself.
     unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len > u64::from(limit) { u64::from(limit) } else { len }
+    if len > limit { limit } else { len }
 }
 
 /// Leaves an event out that cannot be made a record of: as if there had been no room for it.
 #[inline(always)]
 pub(crate) fn lose(kind: u8) {
-    if let Some((_, cpu)) = cpu::current() {
+    if let Some((_, cpu)) = state::cpu() {
         count_lost(cpu, kind);
     }
 }

@@ -8,11 +8,11 @@
 #![feature(asm_experimental_arch)]
 
 mod atomic;
-mod config;
+mod constant;
 mod context;
-mod cpu;
 mod event;
 mod ring;
+mod state;
 mod usdt;
 
 use core::ptr;
@@ -24,9 +24,9 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::macros::{kprobe, kretprobe, tracepoint, uprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext, TracePointContext};
-use config::config;
+use constant::setting;
 use event::{Event, bounded, lose};
-use upspan_ebpf::config::{MAX_CAPTURE, upcalls};
+use upspan_ebpf::config::{MAX_CAPTURE, halves, upcalls};
 use upspan_ebpf::record::{
     DatapathName, DpUpcall, FlowExecute, MAX_GAP, RecvUpcall, UpcallFailed, kind,
 };
@@ -40,7 +40,7 @@ const DPIF_UC_ACTION: u64 = 1;
 #[tracepoint]
 fn dp_upcall(ctx: TracePointContext) -> u32 {
     let taken = try_dp_upcall(&ctx);
-    if let Some((_, cpu)) = cpu::current() {
+    if let Some((_, cpu)) = state::cpu() {
         // SAFETY: the pointer is to the map's element.
         unsafe { (*cpu).latest_upcall = taken.unwrap_or(0) };
     }
@@ -50,19 +50,18 @@ fn dp_upcall(ctx: TracePointContext) -> u32 {
 /// When it was, if it is captured.
 #[inline(always)]
 fn try_dp_upcall(ctx: &TracePointContext) -> Option<u64> {
-    let fields = config!(tracepoint);
-    let upcall_cmd = context::u8_at(ctx.as_ptr(), fields.upcall_cmd.into());
+    let upcall_cmd = context::u8_at(ctx.as_ptr(), setting!(UpcallCmd));
     let wanted = if upcall_cmd == OVS_PACKET_CMD_ACTION { upcalls::ACTION } else { upcalls::MISS };
-    if config!(upcalls) & wanted == 0 || !passes(ctx) {
+    if setting!(Upcalls) & u64::from(wanted) == 0 || !passes(ctx) {
         return None;
     }
-    let len = context::u32_at(ctx.as_ptr(), fields.len.into());
-    let data_len = context::u32_at(ctx.as_ptr(), fields.data_len.into());
-    let skb = context::u64_at(ctx.as_ptr(), fields.skbaddr.into());
+    let len = context::u32_at(ctx.as_ptr(), setting!(Len));
+    let data_len = context::u32_at(ctx.as_ptr(), setting!(DataLen));
+    let skb = context::u64_at(ctx.as_ptr(), setting!(Skbaddr));
     // SAFETY: the helper checks the address.
-    let data = unsafe { bpf_probe_read_kernel((skb + u64::from(config!(skb_data))) as *const u64) };
+    let data = unsafe { bpf_probe_read_kernel((skb + setting!(SkbData)) as *const u64) };
     let wanted = data.map_or(0, |_| len.saturating_sub(data_len).into());
-    let wanted = bounded(wanted, config!(packet_limit));
+    let wanted = bounded(wanted, setting!(PacketLimit));
 
     let event = Event::now(kind::DP_UPCALL)?;
     let record = event.reserve(size_of::<DpUpcall>() as u64 + wanted)?;
@@ -82,17 +81,16 @@ fn try_dp_upcall(ctx: &TracePointContext) -> Option<u64> {
 
 /// Where a string field of the tracepoint is: the lower half of a `__data_loc`.
 #[inline(always)]
-fn location(ctx: &TracePointContext, field: u16) -> u64 {
-    u64::from(context::u32_at(ctx.as_ptr(), field.into()) & 0xffff)
+fn location(ctx: &TracePointContext, field: u64) -> u64 {
+    u64::from(context::u32_at(ctx.as_ptr(), field) & 0xffff)
 }
 
 /// Reads the names of datapath and port, and returns where the latter begins. They lie one behind
 /// the other, so that one look is enough.
 #[inline(always)]
 fn read_names(ctx: &TracePointContext, names: &mut [u8; 32]) -> u16 {
-    let fields = config!(tracepoint);
-    let dp_name = location(ctx, fields.dp_name);
-    let dev_name = location(ctx, fields.dev_name);
+    let dp_name = location(ctx, setting!(DpName));
+    let dev_name = location(ctx, setting!(DevName));
     let port_at = dev_name.wrapping_sub(dp_name);
     if port_at <= 16 {
         read_name(ctx, dp_name, names.as_mut_ptr(), 32);
@@ -112,29 +110,30 @@ fn read_name(ctx: &TracePointContext, at: u64, to: *mut u8, len: u32) {
 /// Whether the datapath and the port are wanted.
 #[inline(always)]
 fn passes(ctx: &TracePointContext) -> bool {
-    let fields = config!(tracepoint);
-    is_named(ctx, fields.dp_name, &config!(datapath)) && is_named(ctx, fields.dev_name, &config!(port))
+    let datapath = (setting!(DatapathLow), setting!(DatapathHigh));
+    let port = (setting!(PortLow), setting!(PortHigh));
+    is_named(ctx, setting!(DpName), datapath) && is_named(ctx, setting!(DevName), port)
 }
 
 /// Whether a name is the wanted one; an empty one wants all.
 #[inline(always)]
-fn is_named(ctx: &TracePointContext, at: u16, wanted: &[u8; 16]) -> bool {
-    if wanted[0] == 0 {
+fn is_named(ctx: &TracePointContext, field: u64, wanted: (u64, u64)) -> bool {
+    if wanted == (0, 0) {
         return true;
     }
     let mut name = [0_u8; 16];
-    // SAFETY: the helpers check the address; what a failed one leaves is an empty name.
+    // SAFETY: the helper checks the address; what a failed one leaves is an empty name.
     unsafe {
-        let from = ctx.as_ptr().cast::<u8>().add(location(ctx, at) as usize);
+        let from = ctx.as_ptr().cast::<u8>().add(location(ctx, field) as usize);
         bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), 16, from.cast());
     }
-    u128::from_ne_bytes(*wanted) == u128::from_ne_bytes(name)
+    halves(&name) == wanted
 }
 
 #[kretprobe]
 fn dp_upcall_return(ctx: RetProbeContext) -> u32 {
     let errno: i32 = ctx.ret();
-    let Some((_, cpu)) = cpu::current() else { return 0 };
+    let Some((_, cpu)) = state::cpu() else { return 0 };
     // SAFETY: the pointer is to the map's element.
     let dp_upcall = unsafe { ptr::replace(&raw mut (*cpu).latest_upcall, 0) };
     if errno != 0
@@ -163,20 +162,20 @@ fn recv_upcall(ctx: ProbeContext) -> u32 {
 fn try_recv_upcall(arguments: Arguments) -> Option<()> {
     let upcall_type = arguments.get::<1>()?;
     let wanted = if upcall_type == DPIF_UC_ACTION { upcalls::ACTION } else { upcalls::MISS };
-    if config!(upcalls) & wanted == 0 {
+    if setting!(Upcalls) & u64::from(wanted) == 0 {
         return Some(());
     }
     let (packet, packet_len) = (arguments.get::<2>()?, arguments.get::<3>()?);
     let (key, key_len) = arguments.get_both::<4, 5>()?;
     let datapath = arguments.get::<0>()?;
 
-    let packet_wanted = bounded(packet_len, config!(packet_limit));
-    let key_wanted = bounded(key_len, config!(key_limit));
+    let packet_wanted = bounded(packet_len, setting!(PacketLimit));
+    let key_wanted = bounded(key_len, setting!(KeyLimit));
     // Both are in the message that the kernel has sent: where that is so, one look is enough.
     let distance = packet.wrapping_sub(key);
     let are_together = key_wanted == key_len
         && distance >= key_len
-        && distance - key_len <= u64::from(MAX_GAP);
+        && distance - key_len <= MAX_GAP.into();
     let packet_at = if are_together { distance } else { key_wanted };
 
     let Some(event) = Event::now(kind::RECV_UPCALL) else { return Some(()) };
@@ -195,7 +194,7 @@ fn try_recv_upcall(arguments: Arguments) -> Option<()> {
         }
     } else {
         key_captured = record.user_bytes(bytes_at, key, key_wanted);
-        let packet_at = bounded(packet_at, MAX_CAPTURE) as usize;
+        let packet_at = bounded(packet_at, MAX_CAPTURE.into()) as usize;
         packet_captured = record.user_bytes(bytes_at + packet_at, packet, packet_wanted);
     }
     let body = record.body::<RecvUpcall>();
@@ -239,7 +238,7 @@ fn op_flow_execute(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn try_op_flow_execute(arguments: Arguments) -> Option<()> {
     let (packet, len) = (arguments.get::<2>()?, arguments.get::<3>()?);
-    let wanted = bounded(len, config!(packet_limit));
+    let wanted = bounded(len, setting!(PacketLimit));
     if let Some(event) = Event::now(kind::OP_FLOW_EXECUTE)
         && let Some(record) = event.reserve(size_of::<FlowExecute>() as u64 + wanted)
     {

@@ -7,17 +7,15 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, RingBuf};
-use upspan_ebpf::ring::{Chunk, Positions, place};
+use upspan_ebpf::ring::{Chunk, place};
 
 use crate::atomic::compare_exchange;
-use crate::config::config;
+use crate::constant::setting;
+use crate::state;
 
 /// The records. The agent sets how many chunks there are.
 #[map]
 static EVENTS: Array<Chunk> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-#[map]
-static POSITIONS: Array<Positions> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Wakes the agent up. What is in it says nothing.
 #[map]
@@ -30,8 +28,8 @@ const ATTEMPTS: u32 = 64;
 /// Room for a record of `len` bytes, a multiple of 8; `None` if there is none.
 #[inline(always)]
 pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
-    let ring_bytes = config!(ring_bytes);
-    let positions = POSITIONS.get_ptr_mut(0)?;
+    let ring_bytes = setting!(RingBytes);
+    let positions = state::positions()?;
     for _ in 0..ATTEMPTS {
         // SAFETY: the pointer is to the map's element.
         let (producer, start, consumer) = unsafe {
@@ -39,12 +37,12 @@ pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
             (producer, ptr::read_volatile(producer), ptr::read_volatile(&raw const (*positions).consumer))
         };
         let end = start.wrapping_add(len);
-        if end.wrapping_sub(consumer) > u64::from(ring_bytes) {
+        if end.wrapping_sub(consumer) > ring_bytes {
             return None;
         }
         // SAFETY: as above.
         if unsafe { compare_exchange(producer, start, end) } == start {
-            if (start ^ end) & !u64::from(config!(wake_bytes).wrapping_sub(1)) != 0 {
+            if (start ^ end) & !(setting!(WakeBytes) - 1) != 0 {
                 wake();
             }
             let (chunk, at) = place(start, ring_bytes);

@@ -1,33 +1,24 @@
 //! Arguments of USDT probes, read where the probe's note says.
 //!
-//! What it says are constants, see [`upspan_ebpf::argument`]: of all that is here, the kernel keeps
-//! what the place's arguments need.
+//! What it says are constants, so that of all that is here, the kernel keeps what the place's
+//! arguments need.
 
-use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::programs::ProbeContext;
-use upspan_ebpf::argument::{Field, location, marker};
+use upspan_ebpf::argument::{Field, location};
+use upspan_ebpf::constant::Constant;
 
+use crate::constant::constant;
 use crate::context;
 
 /// A field of an argument.
 macro_rules! field {
-    ($argument:expr, $field:ident) => {{
-        let value: u64;
-        // SAFETY: it writes a register.
-        unsafe {
-            asm!(
-                "{value} = {marker} ll",
-                value = out(reg) value,
-                marker = const marker($argument, Field::$field),
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        value
-    }};
+    ($argument:expr, $field:ident) => {
+        constant!(Constant::Argument($argument, Field::$field))
+    };
 }
 
 /// The arguments of the probe that was hit.

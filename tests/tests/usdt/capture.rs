@@ -20,7 +20,6 @@ pub(crate) const CONFIG: Config = Config {
     skb_data: 0,
     ring_bytes: 1 << 20,
     wake_bytes: 1 << 20,
-    reserved: 0,
     tracepoint: upspan_ebpf::config::TracepointFields {
         dp_name: 16,
         dev_name: 20,

@@ -157,7 +157,6 @@ impl Live {
             key_limit: options.key_limit,
             ring_bytes: options.ring_bytes,
             wake_bytes: options.ring_bytes / 8,
-            reserved: 0,
             upcalls: options.upcalls.bits(),
             datapath: options.datapath.map(Name::padded).unwrap_or_default(),
             port: options.port.map(Name::padded).unwrap_or_default(),

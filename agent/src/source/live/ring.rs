@@ -17,7 +17,7 @@ use upspan_ebpf::ring::{Chunk, Positions, chunks, place};
 pub struct Ring {
     chunks: MmapRaw,
     positions: MmapRaw,
-    ring_bytes: u32,
+    bytes: u64,
 }
 
 /// What no program writes is in the ring, so that nothing behind it makes sense.
@@ -38,21 +38,21 @@ pub struct Entry<'r> {
 }
 
 impl Ring {
-    /// Of the maps `EVENTS` and `POSITIONS` of the programs, with the size that they know: a power
+    /// Of the maps `EVENTS` and `STATE` of the programs, with the size that they know: a power
     /// of two.
     ///
     /// # Errors
     ///
     /// The maps cannot be mapped.
-    pub fn new(events: &MapData, positions: &MapData, ring_bytes: u32) -> io::Result<Self> {
+    pub fn new(events: &MapData, state: &MapData, bytes: u64) -> io::Result<Self> {
         let map = |map: &MapData, len| {
             MmapOptions::new().len(len).map_raw(map.fd().as_fd().as_raw_fd())
         };
-        let count = chunks(ring_bytes) as usize;
+        let count = chunks(bytes) as usize;
         Ok(Self {
             chunks: map(events, count * size_of::<Chunk>())?,
-            positions: map(positions, size_of::<Positions>())?,
-            ring_bytes,
+            positions: map(state, size_of::<Positions>())?,
+            bytes,
         })
     }
 
@@ -99,7 +99,7 @@ impl Ring {
 
     /// Where a record begins.
     fn start(&self, position: u64) -> *mut u8 {
-        let (chunk, at) = place(position, self.ring_bytes);
+        let (chunk, at) = place(position, self.bytes);
         // SAFETY: `place` keeps to the chunks, of which each has room for a record behind it.
         unsafe { self.chunks.as_mut_ptr().add(chunk as usize * size_of::<Chunk>() + at as usize) }
     }

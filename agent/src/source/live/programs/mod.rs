@@ -10,14 +10,14 @@ use aya::programs::{KProbe, Program, TracePoint};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use tracing::debug;
-use upspan_ebpf::argument::marked;
-use upspan_ebpf::config::{CONFIG, Config};
+use upspan_ebpf::config::Config;
+use upspan_ebpf::constant::Constant;
 use upspan_ebpf::ring::chunks;
 use zerocopy::IntoBytes;
 
 use super::place::constant;
 use super::ring::Ring;
-use super::uprobe::{Code, Instructions, Method, Site, UprobeLink, UprobeProgram};
+use super::uprobe::{Code, Instructions, Method, Site, UprobeLink, UprobeProgram, object_with};
 use super::usdt::probes::{Probe, ProbeKind, Probes};
 use super::usdt::process::Pid;
 pub use error::ProgramsError;
@@ -83,12 +83,16 @@ impl Programs {
     /// As for [`Programs::load`].
     pub fn load_for(method: Option<Method>, config: &Config) -> Result<Self, ProgramsError> {
         let cpus = nr_cpus().map_err(|(_, source)| ProgramsError::Cpus(source))?;
+        let object = object_with(OBJECT, |constant| match constant {
+            Constant::Setting(setting) => Some(config.get(setting)),
+            Constant::Argument(..) => None,
+        });
         let mut ebpf = EbpfLoader::new()
-            .override_global(CONFIG, config.as_bytes(), true)
-            .map_max_entries("EVENTS", chunks(config.ring_bytes))
-            .map_max_entries("CPUS", u32::try_from(cpus).unwrap_or(u32::MAX))
-            .load(OBJECT)?;
-        let code = Code::new(OBJECT, &ebpf)?;
+            .map_max_entries("EVENTS", chunks(config.ring_bytes.into()))
+            // One for the positions, and one for each.
+            .map_max_entries("STATE", u32::try_from(cpus + 1).unwrap_or(u32::MAX))
+            .load(object.as_bytes())?;
+        let code = Code::new(object.as_bytes(), &ebpf)?;
         let [recv_upcall, op_flow_put, op_flow_execute] =
             ProbeKind::ALL.map(|kind| code.program(name(kind)));
         let uprobes = [recv_upcall?, op_flow_put?, op_flow_execute?];
@@ -115,7 +119,7 @@ impl Programs {
             Some(Map::Array(map)) => Ok(map),
             _ => Err(ProgramsError::Lacks(name)),
         };
-        Ring::new(array("EVENTS")?, array("POSITIONS")?, self.ring_bytes)
+        Ring::new(array("EVENTS")?, array("STATE")?, self.ring_bytes.into())
             .map_err(ProgramsError::Ring)
     }
 
@@ -181,9 +185,9 @@ fn attach(
     method: Method,
     pid: Pid,
 ) -> Result<UprobeLink, ProgramsError> {
-    let code = code.with_constants(|from| {
-        let (argument, field) = marked(from)?;
-        Some(constant(&probe.arguments, argument, field))
+    let code = code.with(|wanted| match wanted {
+        Constant::Argument(argument, field) => Some(constant(&probe.arguments, argument, field)),
+        Constant::Setting(_) => None,
     });
     let program = UprobeProgram::load(name(probe.kind), &code, method)?;
     let site = Site { offset: probe.offset, semaphore: probe.semaphore };
@@ -235,7 +239,6 @@ mod tests {
             skb_data: 208,
             ring_bytes: 1 << 16,
             wake_bytes: 1 << 13,
-            reserved: 0,
             tracepoint: TracepointFields {
             dp_name: 16,
             dev_name: 20,

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::usdt::address::FileOffset;
 use super::usdt::process::Pid;
 use super::verifier::{Rejected, denied};
-pub use code::{Code, CodeError, Instructions};
+pub use code::{Code, CodeError, Instructions, object_with};
 use sys::Purpose;
 
 /// Type of the event source of perf's uprobes.

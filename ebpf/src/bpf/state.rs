@@ -1,8 +1,10 @@
-//! What is kept for each CPU.
+//! What is kept between two records: positions in the ring, and what concerns a CPU.
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
+use upspan_ebpf::ring::Positions;
 
 /// Threads of a CPU that are remembered. A power of two.
 const THREADS: usize = 8;
@@ -10,13 +12,22 @@ const THREADS: usize = 8;
 /// How long the agent is taken to know of a thread, in nanoseconds. Names can change.
 const KNOWN_FOR: u64 = 1_000_000_000;
 
-/// By its number. An array for all of them is looked up without a call, which one for each CPU is
-/// not before Linux 6.10. The agent sets its size.
+/// First [`Positions`], then a [`Cpu`] for each. All in one place, as what is far apart costs more to
+/// come by than to read. It is no array for each CPU, which takes a call to be looked up before Linux
+/// 6.10. The agent sets its size.
 #[map]
-static CPUS: Array<Cpu> = Array::with_max_entries(1, 0);
+static STATE: Array<Positions> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// See the module. In cache lines of its own.
-#[repr(C, align(64))]
+const _: () = assert!(size_of::<Cpu>() <= size_of::<Positions>());
+
+/// The ring's.
+#[inline(always)]
+pub(crate) fn positions() -> Option<*mut Positions> {
+    STATE.get_ptr_mut(0)
+}
+
+/// What concerns a CPU.
+#[repr(C)]
 pub(crate) struct Cpu {
     /// Events lost since the last record.
     pub(crate) lost: u64,
@@ -38,10 +49,10 @@ pub(crate) struct Thread {
 
 /// This CPU and its number.
 #[inline(always)]
-pub(crate) fn current() -> Option<(u32, *mut Cpu)> {
+pub(crate) fn cpu() -> Option<(u32, *mut Cpu)> {
     // SAFETY: the helper has no preconditions.
     let number = unsafe { bpf_get_smp_processor_id() };
-    Some((number, CPUS.get_ptr_mut(number)?))
+    Some((number, STATE.get_ptr_mut(number + 1)?.cast()))
 }
 
 impl Cpu {
