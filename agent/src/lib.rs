@@ -1,8 +1,10 @@
 //! upspan: Open vSwitch upcalls as OpenTelemetry traces.
 //!
 //! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
-//! [`export`], with [`report`] beside the last two.
+//! [`export`], with [`report`] beside the last two, and [`api`] behind
+//! [`replay`].
 
+pub mod api;
 pub mod correlate;
 pub mod enrich;
 pub mod event;

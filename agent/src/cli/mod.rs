@@ -1,5 +1,6 @@
 //! The command line: one module per subcommand, and what they share.
 
+mod api;
 mod convert;
 mod demo;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -10,6 +11,7 @@ mod live_table;
 mod log;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod log_args;
+mod observe;
 mod output;
 mod progress;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -65,6 +67,8 @@ enum Command {
     Report(Box<report::Args>),
     /// Write a recording in another format
     Convert(convert::Args),
+    /// Show the upcalls of an upspan that runs, as they come
+    Observe(Box<observe::Args>),
     /// Replay a bundled recording, and show its slowest upcalls
     Demo(demo::Args),
 }
@@ -128,6 +132,7 @@ fn execute(command: Command) -> anyhow::Result<Outcome> {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Observe(args) => observe::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -92,7 +92,15 @@ pub enum Invalid {
         /// What was looked for.
         wanted: &'static str,
     },
-    /// Half of a client identity.
-    #[error("a client certificate and its key go together; the {0} is missing")]
+    /// A file without a token.
+    #[error("{path} holds no token: one line of at least {least} characters, without spaces")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Fewest characters.
+        least: usize,
+    },
+    /// Half of an identity.
+    #[error("a certificate and its key go together; the {0} is missing")]
     HalfIdentity(&'static str),
 }

@@ -12,7 +12,7 @@ mod client;
 mod codec;
 mod config;
 mod delivery;
-mod env;
+pub(crate) mod env;
 mod error;
 mod exporter;
 mod failure;
@@ -23,7 +23,7 @@ mod problems;
 mod receiver;
 mod retry;
 mod target;
-mod tls;
+pub(crate) mod tls;
 
 pub use account::{Account, Totals};
 pub use batch::{BatchLimits, InvalidBatchLimits};

@@ -1,11 +1,11 @@
-//! Certificates and keys of the connection to a backend.
+//! Certificates and keys: of the connection to a backend, and of the agent's own API.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
 use super::env::Setting;
 use super::error::{ConfigError, Invalid};
@@ -87,6 +87,17 @@ impl TlsMaterial {
             Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
             None => config,
         }
+    }
+
+    /// Settings of tonic's TLS server; `None` without a certificate. If there is a CA, clients must
+    /// show certificates that it has signed.
+    pub(crate) fn server_config(&self) -> Option<ServerTlsConfig> {
+        let (certificate, key) = self.identity.as_ref()?;
+        let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Some(match &self.ca {
+            Some(pem) => config.client_ca_root(Certificate::from_pem(pem)),
+            None => config,
+        })
     }
 }
 

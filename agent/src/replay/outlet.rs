@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry::trace::TraceId;
+
 use super::pace::Pace;
-use crate::event::{Event, MonotonicNs};
+use crate::event::{Event, EventKind, MonotonicNs};
 use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::pipeline::Consumer;
@@ -60,6 +62,29 @@ pub struct OutletTotals {
     pub spans: u64,
 }
 
+/// What an outlet did with an upcall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The trace that it became; `None` where it was filtered or not sampled.
+    pub trace_id: Option<TraceId>,
+    /// The wall-clock time of its events.
+    pub anchor: TimeAnchor,
+}
+
+/// Sees everything that an outlet sees, and what became of it.
+pub trait Witness: std::fmt::Debug + Send {
+    /// See [`Consumer::event`].
+    fn event(&mut self, event: &Event<'_>);
+    /// See [`Consumer::upcall`].
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports, passed: Passed);
+    /// See [`Consumer::failed`].
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports, passed: Passed);
+    /// See [`Consumer::unmatched`].
+    fn unmatched(&mut self, unmatched: &Unmatched);
+    /// See [`Consumer::lost`].
+    fn lost(&mut self, kind: EventKind, count: u64);
+}
+
 /// Makes traces of upcalls and sends them; see the module.
 #[derive(Debug)]
 pub struct Outlet {
@@ -74,6 +99,7 @@ pub struct Outlet {
     batch_since: Option<Instant>,
     totals: OutletTotals,
     failure: Option<OutputError>,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl Outlet {
@@ -97,7 +123,14 @@ impl Outlet {
             batch_since: None,
             totals: OutletTotals::default(),
             failure: None,
+            witness: None,
         }
+    }
+
+    /// The same, with a witness.
+    #[must_use]
+    pub fn witnessed(self, witness: Option<Box<dyn Witness>>) -> Self {
+        Self { witness, ..self }
     }
 
     /// The source starts, or starts over: its times mean this from now on.
@@ -155,12 +188,16 @@ impl Outlet {
         self.tracer.set_anchor(anchor);
     }
 
-    /// Adds a trace to the batch, if it is sampled, and sends the batch when it is full.
-    fn add(&mut self, trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>) {
+    /// Adds a trace to the batch, if it is sampled, and sends the batch when it is full. Returns
+    /// the trace's id.
+    fn add(
+        &mut self,
+        trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>,
+    ) -> Option<TraceId> {
         let (before, spans, bytes) = (self.batch.end(), self.batch.spans(), self.batch.len_bytes());
         let Some(traced) = trace(&mut self.tracer, &mut self.batch) else {
             self.totals.not_sampled += 1;
-            return;
+            return None;
         };
         self.totals.traces += 1;
         self.totals.spans += traced.spans as u64;
@@ -174,6 +211,7 @@ impl Outlet {
         if self.limits.should_cut(self.batch.spans(), self.batch.len_bytes(), age) {
             self.send_all();
         }
+        Some(traced.trace_id)
     }
 
     fn send_all(&mut self) {
@@ -220,23 +258,43 @@ impl Consumer for Outlet {
             return;
         }
         self.totals.upcalls += 1;
-        if !passes {
+        let trace_id = if passes {
+            self.add(|tracer, batch| tracer.trace(upcall, ports, batch))
+        } else {
             self.totals.filtered += 1;
-            return;
+            None
+        };
+        if let Some(witness) = &mut self.witness {
+            let passed = Passed { trace_id, anchor: self.tracer.anchor() };
+            witness.upcall(upcall, ports, passed);
         }
-        self.add(|tracer, batch| tracer.trace(upcall, ports, batch));
     }
 
     fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
         self.totals.upcalls += 1;
-        if !self.filter.passes_failed(failed, ports) {
+        let trace_id = if self.filter.passes_failed(failed, ports) {
+            self.add(|tracer, batch| tracer.trace_failed(failed, ports, batch))
+        } else {
             self.totals.filtered += 1;
-            return;
+            None
+        };
+        if let Some(witness) = &mut self.witness {
+            let passed = Passed { trace_id, anchor: self.tracer.anchor() };
+            witness.failed(failed, ports, passed);
         }
-        self.add(|tracer, batch| tracer.trace_failed(failed, ports, batch));
     }
 
-    fn unmatched(&mut self, _: &Unmatched) {}
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        if let Some(witness) = &mut self.witness {
+            witness.unmatched(unmatched);
+        }
+    }
+
+    fn lost(&mut self, kind: EventKind, count: u64) {
+        if let Some(witness) = &mut self.witness {
+            witness.lost(kind, count);
+        }
+    }
 
     fn clock(&mut self, anchor: TimeAnchor) {
         if self.times == Times::Recorded {

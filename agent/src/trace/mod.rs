@@ -42,7 +42,7 @@ mod attributes;
 mod batch;
 mod clock;
 mod envelope;
-mod errno;
+pub(crate) mod errno;
 mod ids;
 pub mod names;
 mod resource;
@@ -119,6 +119,12 @@ impl Tracer {
     /// Goes on with another anchor: the clocks were measured again, or a recording starts over.
     pub fn set_anchor(&mut self, anchor: TimeAnchor) {
         self.anchor = anchor;
+    }
+
+    /// The anchor in use.
+    #[must_use]
+    pub const fn anchor(&self) -> TimeAnchor {
+        self.anchor
     }
 
     /// Appends the spans of an upcall to `out`, its root first; `None`, and nothing appended, where
