@@ -240,6 +240,9 @@ impl Outlet {
 
 impl Consumer for Outlet {
     fn event(&mut self, event: &Event<'_>, _: &Ports) {
+        if let Some(witness) = &mut self.witness {
+            witness.event(event);
+        }
         if self.times == Times::BeginNow {
             let anchor = TimeAnchor::at(event.head.ts, SystemTime::now());
             self.times = Times::Anchored(anchor);

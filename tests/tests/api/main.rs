@@ -6,6 +6,7 @@ mod access;
 mod slow;
 mod upcalls;
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -96,7 +97,8 @@ async fn feed(recorder: Recorder, recording: &'static str, times: usize) -> u64 
         let mut outlet = outlet(recorder);
         outlet.restart(Times::Anchored(TimeAnchor::default()));
         for _ in 0..times {
-            let mut recording = Recording::from_reader(&bytes[..], Options::default()).unwrap();
+            let bytes = Cursor::new(bytes.clone());
+            let mut recording = Recording::from_reader(bytes, Options::default()).unwrap();
             pipeline::run(&mut recording, Config::default(), &mut outlet, |_| true).unwrap();
         }
         outlet.finish().0.upcalls
