@@ -43,7 +43,7 @@ pub struct ListenOptions {
     #[arg(long, value_name = "FILE")]
     pub api_token_file: Option<PathBuf>,
 
-    /// Let in everyone who can reach it, or over http:// even from other nodes
+    /// Listen also where other nodes can connect without TLS, or without showing who they are
     #[arg(long)]
     pub api_insecure: bool,
 }
