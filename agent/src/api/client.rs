@@ -132,12 +132,12 @@ pub enum ClientError {
     File(#[from] ConfigError),
     /// What the agent answers.
     #[error("{}", answer(.0))]
-    Answer(#[from] Box<Status>),
+    Answer(Box<Status>),
 }
 
 fn answer(status: &Status) -> String {
     match (status.code(), status.message()) {
-        (tonic::Code::Unavailable, _) => "upspan has ended, or the connection broke".to_owned(),
+        (tonic::Code::Unavailable, _) => "the agent has ended, or the connection broke".to_owned(),
         (tonic::Code::Unimplemented, _) => {
             "this is no upspan, or one of another version: it has no such method".to_owned()
         }

@@ -1,5 +1,6 @@
 //! A command that shows what another one serves.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin};
 
 use tempfile::TempDir;
@@ -33,8 +34,7 @@ impl Replay {
         format!("unix:{}", self.directory.path().join("api.sock").display())
     }
 
-    /// A command that asks it. The end of the input lets go of what is put together last, so it
-    /// shows at least what a command of before has shown.
+    /// A command that asks it.
     fn observe(&self, args: &[&str]) -> Command {
         let mut command = upspan();
         command.args(["observe", "--server", &self.url()]).args(args);
@@ -69,7 +69,7 @@ fn upcalls_are_shown_in_every_format() {
     let replay = Replay::of("small-335");
     replay.wait_for(30);
     for format in ["table", "waterfall", "json", "dict"] {
-        // The first three are the same whatever comes later.
+        // Those are there already; what comes later started later.
         let args = ["--until", "1970-01-01T00:05:00.010Z", "--format", format];
         let run = Run::of(&mut replay.observe(&args)).exits(0).says_nothing();
         insta::assert_snapshot!(format!("observe_{format}"), run.stdout);
@@ -81,12 +81,15 @@ fn following_ends_with_the_server() {
     let mut replay = Replay::of("tiny-56");
     replay.wait_for(1);
     let args = ["--follow", "--last", "1000", "--format", "json"];
-    let following = replay.observe(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut following = replay.observe(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let sequence = |line: std::io::Result<String>| json(&line.unwrap())["sequence"].clone();
+    assert_eq!(sequence(lines.next().unwrap()), 0);
+    // It is connected. The end of the input lets go of what is not put together yet.
     drop(replay.stdin.take());
-    let run = Run::from(following.unwrap().wait_with_output().unwrap()).exits(0);
-    let sequences: Vec<_> = run.stdout.lines().map(|line| json(line)["sequence"].clone()).collect();
-    assert_eq!(sequences, (0..sequences.len()).collect::<Vec<_>>());
-    assert!(!sequences.is_empty());
+    let sequences: Vec<_> = lines.map(sequence).collect();
+    assert_eq!(sequences, (1..=sequences.len()).collect::<Vec<_>>());
+    assert!(following.wait().unwrap().success());
 }
 
 #[test]

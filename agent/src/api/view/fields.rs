@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use humantime::format_rfc3339_nanos;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use upspan_proto::v1;
 use upspan_proto::v1::get_upcalls_response::Response;
 
@@ -13,21 +13,41 @@ use super::event_kind;
 use crate::report::terminal::plain;
 
 /// Fields in the order in which they are shown. What is not known is left out.
-#[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, Value)>);
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Fields(#[serde(serialize_with = "as_map")] Vec<(String, Field)>);
+
+/// What a field holds.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Field {
+    Value(Value),
+    Fields(Fields),
+}
+
+/// A map in the order of its entries.
+fn as_map<S: Serializer>(fields: &[(String, Field)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, field)| (name, field)))
+}
 
 impl Fields {
-    fn add(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.0.push((name, value.into()));
+    fn add(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.push((name.to_owned(), Field::Value(value.into())));
     }
 
-    fn add_text(&mut self, name: &'static str, text: &str) {
+    fn add_fields(&mut self, name: &str, fields: Self) {
+        if !fields.0.is_empty() {
+            self.0.push((name.to_owned(), Field::Fields(fields)));
+        }
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
             self.add(name, text);
         }
     }
 
-    fn add_number(&mut self, name: &'static str, number: impl Into<Option<u32>>) {
+    fn add_number(&mut self, name: &str, number: impl Into<Option<u32>>) {
         if let Some(number) = number.into() {
             self.add(name, number);
         }
@@ -57,13 +77,17 @@ impl Fields {
         fields.add_number("gso_segment", upcall.gso_segment);
         let completeness = &name(upcall.completeness().as_str_name(), "COMPLETENESS_");
         fields.add_text("completeness", completeness);
-        let missing = upcall.missing.iter().filter_map(|missing| {
-            Some((event_kind(missing.kind())?.name().to_owned(), missing.reason.clone().into()))
-        });
-        fields.add_map("missing", missing.collect());
-        let phases = upcall.phases.iter();
-        let phases = phases.map(|phase| (phase.name.clone(), phase.duration_ns.into()));
-        fields.add_map("phases_ns", phases.collect());
+        let (mut missing, mut phases, mut events) = <(Self, Self, Self)>::default();
+        for event in &upcall.missing {
+            if let Some(kind) = event_kind(event.kind()) {
+                missing.add(kind.name(), &*event.reason);
+            }
+        }
+        fields.add_fields("missing", missing);
+        for phase in &upcall.phases {
+            phases.add(&phase.name, phase.duration_ns);
+        }
+        fields.add_fields("phases_ns", phases);
         if let Some(overhead) = upcall.overhead_ns {
             fields.add("overhead_ns", overhead);
         }
@@ -71,7 +95,12 @@ impl Fields {
             fields.add("errno", failure.errno);
             fields.add_text("failure", &failure.message);
         }
-        fields.add_map("events", upcall.events.iter().filter_map(event).collect());
+        for event in &upcall.events {
+            if let Some(kind) = event_kind(event.kind()) {
+                events.add_fields(kind.name(), Self::of_event(event));
+            }
+        }
+        fields.add_fields("events", events);
         fields
     }
 
@@ -88,22 +117,38 @@ impl Fields {
         self.add_number("destination_port", packet.destination_port);
     }
 
-    fn add_map(&mut self, name: &'static str, map: Map<String, Value>) {
-        if !map.is_empty() {
-            self.add(name, map);
+    fn of_event(event: &v1::Event) -> Self {
+        let mut fields = Self::default();
+        fields.add("time", time(event.time_unix_ns));
+        fields.add("ordinal", event.ordinal);
+        fields.add("cpu", event.cpu);
+        fields.add("thread_name", &*event.thread_name);
+        fields.add("thread_id", event.thread_id);
+        fields
+    }
+
+    fn of_lost(lost: &v1::Lost) -> Self {
+        let (mut fields, mut whole) = <(Self, Self)>::default();
+        fields.add_text("source", &name(lost.source().as_str_name(), "LOST_SOURCE_"));
+        fields.add("count", lost.count);
+        fields.add_text("kind", event_kind(lost.kind()).map_or("", |kind| kind.name()));
+        whole.add_fields("lost", fields);
+        whole
+    }
+
+    /// As lines; keys of what is within another are joined by dots.
+    fn write_lines(&self, within: &str, text: &mut String) {
+        for (name, field) in &self.0 {
+            let key = plain(format!("{within}{name}").into()).into_owned();
+            match field {
+                Field::Fields(fields) => fields.write_lines(&format!("{key}."), text),
+                Field::Value(Value::String(value)) => {
+                    *text += &format!("{key}: {}\n", plain(value.into()));
+                }
+                Field::Value(value) => *text += &format!("{key}: {value}\n"),
+            }
         }
     }
-}
-
-fn event(event: &v1::Event) -> Option<(String, Value)> {
-    let shown = json!({
-        "ordinal": event.ordinal,
-        "time": time(event.time_unix_ns),
-        "cpu": event.cpu,
-        "thread_id": event.thread_id,
-        "thread_name": event.thread_name,
-    });
-    Some((event_kind(event.kind())?.name().to_owned(), shown))
 }
 
 fn time(unix_ns: u64) -> String {
@@ -124,48 +169,21 @@ fn name(value: &str, prefix: &str) -> String {
     name.unwrap_or_default().to_ascii_lowercase()
 }
 
-impl Serialize for Fields {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
 /// An element of a stream as a JSON object: an upcall, or `{"lost": …}`.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn json(response: &Response) -> serde_json::Result<String> {
-    match response {
-        Response::Upcall(upcall) => serde_json::to_string(&Fields::of(upcall)),
-        Response::Lost(lost) => {
-            let mut fields = Fields::default();
-            fields.add_text("source", &name(lost.source().as_str_name(), "LOST_SOURCE_"));
-            fields.add("count", lost.count);
-            fields.add_text("kind", event_kind(lost.kind()).map_or("", |kind| kind.name()));
-            serde_json::to_string(&json!({ "lost": serde_json::to_value(fields)? }))
-        }
-    }
+    serde_json::to_string(&match response {
+        Response::Upcall(upcall) => Fields::of(upcall),
+        Response::Lost(lost) => Fields::of_lost(lost),
+    })
 }
 
-/// An upcall as lines `key: value`, with an empty line behind. Keys of maps are joined by dots.
+/// An upcall as lines `key: value`. Keys of what is within another are joined by dots.
 #[must_use]
 pub fn dict(upcall: &v1::Upcall) -> String {
     let mut text = String::new();
-    for (name, value) in &Fields::of(upcall).0 {
-        lines(name, value, &mut text);
-    }
-    text.push('\n');
+    Fields::of(upcall).write_lines("", &mut text);
     text
-}
-
-fn lines(key: &str, value: &Value, text: &mut String) {
-    match value {
-        Value::Object(map) => {
-            for (name, value) in map {
-                lines(&format!("{key}.{name}"), value, text);
-            }
-        }
-        Value::String(value) => *text += &format!("{key}: {}\n", plain(value.into())),
-        other => *text += &format!("{key}: {other}\n"),
-    }
 }
