@@ -33,8 +33,10 @@ def otlp_json(request):
     for resource_spans in document["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:
             for span in scope_spans["spans"]:
-                for field in ("traceId", "spanId", "parentSpanId"):
-                    span[field] = base64.b64decode(span[field]).hex()
+                for owner in (span, *span["links"]):
+                    for field in ("traceId", "spanId", "parentSpanId"):
+                        if field in owner:
+                            owner[field] = base64.b64decode(owner[field]).hex()
     return json.dumps(document)
 
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::program::{LONG, Program, installed};
 use crate::sent::{Spans, by_id, replay};
 
@@ -26,6 +28,18 @@ fn every_span_arrives(recording: &str, arguments: &[&str]) -> (Spans, usize) {
 fn plain_requests_are_decoded() {
     let (spans, _) = every_span_arrives("small-335", &[]);
     assert_eq!(spans.len(), 402);
+}
+
+#[test]
+fn links_are_decoded() {
+    let (spans, _) = every_span_arrives("small-335", &["--context-mode", "link"]);
+    let links = |span: &Value| span["span"]["links"].as_array().unwrap().clone();
+    let links: Vec<_> = spans.values().flat_map(links).collect();
+    assert_eq!(links.len(), 3, "three requests carry a trace context");
+    for link in links {
+        assert!(link["traceId"].as_str().unwrap().starts_with("0af7651916cd43dd8448eb211c00000"));
+        assert_eq!((&link["traceState"], &link["flags"]), (&"ovs=feas".into(), &0x301.into()));
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn print(sent: &Value) -> String {
              ID             : {id}\n    \
              Name           : {name}\n    \
              Kind           : SPAN_KIND_INTERNAL\n\
-         Start time: {start}\n\
+         {state}Start time: {start}\n\
          End time: {end}\n\
          {attributes}{events}",
         resource_schema = text(&sent["resource_schema"]),
@@ -117,6 +117,7 @@ fn print(sent: &Value) -> String {
         parent = text(&span["parentSpanId"]),
         id = text(&span["spanId"]),
         name = text(&span["name"]),
+        state = titled("    TraceState     : ", line(text(&span["traceState"]))),
         start = text(&span["startTimeUnixNano"]),
         end = text(&span["endTimeUnixNano"]),
         attributes = titled("Attributes:\n", attributes(span, "     -> ")),
@@ -158,7 +159,11 @@ fn attributes(owner: &Value, indent: &str) -> String {
     printed
 }
 
-/// Lists are left out when they are empty.
+fn line(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{text}\n") }
+}
+
+/// What is empty is left out.
 fn titled(title: &str, list: String) -> String {
     if list.is_empty() { list } else { format!("{title}{list}") }
 }

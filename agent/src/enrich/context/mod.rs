@@ -5,7 +5,7 @@
 //! instrumentation writes. The packet may be tunnelled by VXLAN or Geneve.
 //!
 //! All of it is untrusted input, and mostly there is no context in it. So the work is bounded by
-//! [`MAX_PAYLOAD`], whatever the bytes say, and nothing is allocated before a header of a known
+//! `MAX_PAYLOAD`, whatever the bytes say, and nothing is allocated before a header of a known
 //! name was found. Only what is certain counts: a request whose beginning is not in this packet,
 //! or a header that the capture cut, says nothing.
 

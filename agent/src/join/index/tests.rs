@@ -272,7 +272,7 @@ proptest! {
                 client.client = socket(1, 1000 + connection).into();
             }
             let mut server = span(id, Side::Server, at(start + 1000, end - 1000));
-            server.span_id = SpanId::from_bytes([id, 1, 1, 1, 1, 1, 1, 1]);
+            server.span_id = SpanId::from_bytes([id, 0, 0, 0, 0, 0, 0, 0]);
             server.parent = client.span_id;
             server.client = socket(1, 1000 + connection).into();
             index.insert(server, end);

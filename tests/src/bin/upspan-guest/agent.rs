@@ -8,8 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
+use crate::process::signal_process;
 use crate::wait;
 
 /// `upspan`, doing what it was told. It is killed when this is dropped.
@@ -108,10 +109,4 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Sends a signal to a process.
-pub(crate) fn signal_process(pid: u32, signal: Signal) -> anyhow::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
-    kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
 }

@@ -96,6 +96,11 @@ impl Recorder {
         Ok(Self { agent, path: path.to_owned() })
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.agent.pid()
+    }
+
     /// Ends it, and reads what it has recorded.
     pub(crate) fn stop(self, report: &mut Report) -> anyhow::Result<Events> {
         let ended = self.agent.stop()?;

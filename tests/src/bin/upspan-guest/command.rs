@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
 
-use crate::agent::signal_process;
+use crate::process::signal_process;
 use crate::wait::LIMIT;
 
 /// Runs a program, whose words are parted by blanks. Returns what it printed.

@@ -8,6 +8,7 @@ mod found;
 mod mark;
 mod namespace;
 mod network;
+mod process;
 mod report;
 mod scenarios;
 mod traces;

@@ -6,11 +6,12 @@ use super::{Place, judge};
 use crate::capture::{Probes, Recorder, Running};
 use crate::found::Found;
 use crate::network;
+use crate::process::Stopped;
 use crate::report::Report;
 use crate::traces::Trace;
 use crate::traffic;
 use crate::truth::Truth;
-use crate::vswitchd::Stopped;
+use crate::vswitchd;
 use crate::wait::{self, LIMIT};
 
 /// Pages of the ring buffer: enough for what vswitchd does once it reads again.
@@ -30,7 +31,7 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     let record = Recorder::start(place.upspan, &recording, &more, &mut probes)?;
     let before = network::lookups()?;
     {
-        let _stopped = Stopped::new()?;
+        let _stopped = Stopped::new(vswitchd::pid()?)?;
         let mut floods = 0;
         while network::lookups()?.lost < before.lost + LOST {
             ensure!(floods < MOST_FLOODS, "the socket does not overflow");

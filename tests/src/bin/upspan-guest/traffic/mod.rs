@@ -233,16 +233,12 @@ fn arp() -> anyhow::Result<()> {
     network::await_delivery("p3", before + 2 * u64::from(ARP_ADDRESSES))
 }
 
-/// Packets of a flood, and of a part of one.
-const FLOOD: u16 = 8000;
+/// Packets of a part of a flood.
 const FLOOD_PART: u16 = 2000;
+/// Parts of a flood.
+pub(crate) const FLOOD_PARTS: u16 = 4;
 
-/// Sends much at once.
-pub(crate) fn flood() -> anyhow::Result<()> {
-    send(H1, (0..FLOOD).map(|number| packet(Traffic::Flood, sink::FLOOD, number)))
-}
-
-/// Sends a part of that at once.
+/// Sends a part of a flood at once.
 pub(crate) fn flood_part(part: u16) -> anyhow::Result<()> {
     let numbers = part * FLOOD_PART..(part + 1) * FLOOD_PART;
     send(H1, numbers.map(|number| packet(Traffic::Flood, sink::FLOOD, number)))

@@ -2,7 +2,7 @@
 //!
 //! Where two captures have programs at one probe, both run each time that it is hit, one right after
 //! the other, always in the same order. So an event of one recording is, in the other, the last
-//! before it, or else the first after it, of its kind, thread and CPU.
+//! before it, or else the first after it, of its kind and thread.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,9 @@ use upspan::event::{Cpu, EventKind, MonotonicNs, Tid};
 
 use super::events::{Event, Events};
 
-type Key = (EventKind, Tid, Cpu);
+/// What happens in one order. A thread may go on on another CPU between the two programs, but for
+/// those of a `dp_upcall`, in the kernel; and the idle thread is on all CPUs.
+type Key = (EventKind, Tid, Option<Cpu>);
 
 /// Ordinals of the whole recording, by those of the part.
 pub(crate) fn align(part: &Events, whole: &Events) -> anyhow::Result<HashMap<u64, u64>> {
@@ -51,7 +53,8 @@ pub(crate) fn align(part: &Events, whole: &Events) -> anyhow::Result<HashMap<u64
 fn by_key(events: &Events) -> HashMap<Key, Vec<&Event>> {
     let mut by_key: HashMap<Key, Vec<&Event>> = HashMap::new();
     for event in &events.all {
-        by_key.entry((event.kind(), event.head.tid, event.head.cpu)).or_default().push(event);
+        let cpu = (event.kind() == EventKind::DpUpcall).then_some(event.head.cpu);
+        by_key.entry((event.kind(), event.head.tid, cpu)).or_default().push(event);
     }
     by_key.values_mut().for_each(|events| events.sort_by_key(|event| event.head.ts));
     by_key
