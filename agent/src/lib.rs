@@ -1,9 +1,10 @@
 //! upspan: Open vSwitch upcalls as OpenTelemetry traces.
 //!
 //! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
-//! [`export`], with [`report`] beside the last two. Spans of applications come in by the
-//! [`receiver`], and meet upcalls in [`join`].
+//! [`export`], with [`report`] beside the last two, and [`api`] behind [`replay`]. Spans of
+//! applications come in by the [`receiver`], and meet upcalls in [`join`].
 
+pub mod api;
 pub mod correlate;
 pub mod enrich;
 pub mod event;
@@ -19,6 +20,7 @@ pub mod receiver;
 pub mod replay;
 pub mod report;
 pub mod source;
+mod token;
 pub mod trace;
 pub mod upcall;
 

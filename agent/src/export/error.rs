@@ -106,10 +106,12 @@ pub enum Invalid {
     #[error("\"{0}\" are no permissions of a socket; write 600, 660 or 666")]
     Mode(String),
     /// A file without a token.
-    #[error("{path} holds no token: a line of printable characters without spaces")]
+    #[error("{path} holds no token: one line of at least {least} characters, without spaces")]
     Token {
         /// The file.
         path: PathBuf,
+        /// Fewest characters.
+        least: usize,
     },
     /// A CA of clients without a certificate of our own.
     #[error(

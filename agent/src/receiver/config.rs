@@ -7,8 +7,8 @@ use tonic::transport::ServerTlsConfig;
 
 use super::address::ListenAddress;
 use super::options::ReceiveOptions;
-use super::token::Token;
 use crate::export::{ConfigError, Invalid, Setting, TlsFiles};
+use crate::token::Token;
 
 /// Everything that the receiver needs to know. Its Debug form holds no secrets.
 #[derive(Clone)]
@@ -141,7 +141,7 @@ mod tests {
         assert!(ReceiverConfig::resolve(&insecure).is_ok());
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("token");
-        std::fs::write(&file, "secret\n").expect("a file");
+        std::fs::write(&file, "a-rather-long-secret\n").expect("a file");
         let token = ReceiveOptions { receive_token_file: Some(file), ..at("0.0.0.0:4317") };
         let config = ReceiverConfig::resolve(&token).expect("guarded").expect("an address");
         assert!(!format!("{config:?}").contains("secret"));

@@ -16,7 +16,6 @@ mod counts;
 mod options;
 mod service;
 mod socket;
-mod token;
 
 use std::io;
 use std::sync::Arc;

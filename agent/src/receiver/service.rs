@@ -18,10 +18,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::counts::{Counts, Refusal};
-use super::token::Token;
 use crate::export::{BytesEncoder, NotForwarded, SpanSender};
 use crate::join::scan::scan;
 use crate::join::{AppSpan, SharedIndex};
+use crate::token::Token;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
