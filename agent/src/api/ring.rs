@@ -120,6 +120,12 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_takes_what_the_help_says() {
+        let size = size_of::<Mutex<Option<Slot>>>();
+        assert!((650..750).contains(&size), "{size}");
+    }
+
+    #[test]
     fn one_place_is_the_least() {
         let ring = Ring::new(0);
         ring.write(entry(0));
