@@ -216,6 +216,8 @@ fn feed(args: &Args, first: Recording, mut outlet: Outlet) -> (Read, anyhow::Res
         times = times.map(|times| times - 1);
         // A recording without upcalls, or a pipe that was read, would start over without effect.
         let again = times != Some(0) && !outlet.is_closed() && outlet.totals().upcalls > before;
+        // Both would have a decompressor, of some megabytes.
+        drop(recording);
         if again && outcome.is_ok() {
             match args.recording.open(&args.file) {
                 Ok(recording) => next = Some(recording),
