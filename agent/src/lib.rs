@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: [`source`] → [`event`] → [`correlate`] → [`enrich`] → [`trace`] →
 //! [`export`], with [`report`] beside the last two, and [`api`] behind [`replay`]. Spans of
-//! applications come in by the [`receiver`], and meet upcalls in [`join`].
+//! applications come in by the [`receiver`], and meet upcalls in [`join`]. What clients connect to is
+//! in [`listen`].
 
 pub mod api;
 pub mod correlate;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod export;
 pub mod filter;
 pub mod join;
+pub mod listen;
 mod per_kind;
 pub mod phases;
 pub mod pipeline;
@@ -20,7 +22,6 @@ pub mod receiver;
 pub mod replay;
 pub mod report;
 pub mod source;
-mod token;
 pub mod trace;
 pub mod upcall;
 

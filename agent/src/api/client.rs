@@ -14,9 +14,8 @@ use tonic::transport::{Channel, Endpoint};
 use upspan_proto::v1::observer_client::ObserverClient;
 
 use super::DEFAULT_SOCKET;
-use super::auth::Shows;
 use crate::export::{ConfigError, Setting, TlsFiles, TlsMaterial};
-use crate::token::Token;
+use crate::listen::{Shows, Token, socket_path};
 
 /// A client that is connected.
 pub type Client = ObserverClient<InterceptedService<Channel, Shows>>;
@@ -51,8 +50,7 @@ impl FromStr for ServerUrl {
     fn from_str(text: &str) -> Result<Self, ServerUrlError> {
         let wrong = || ServerUrlError(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err(wrong()) } else { Ok(Self::Unix(path.into())) };
+            return socket_path(path).map(Self::Unix).ok_or_else(wrong);
         }
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let is_usable = matches!(uri.scheme_str(), Some("http" | "https"))
@@ -119,7 +117,7 @@ pub enum ClientError {
         error: io::Error,
     },
     /// Over TCP.
-    #[error("cannot connect to {server}: {why}; is `upspan run --api {server}` running there?")]
+    #[error("cannot connect to {server}: {why}; does `upspan run` listen there, with --api?")]
     Connect {
         /// Where.
         server: ServerUrl,
@@ -139,6 +137,9 @@ fn answer(status: &Status) -> String {
         (tonic::Code::Unavailable, _) => "the agent has ended, or the connection broke".to_owned(),
         (tonic::Code::Unimplemented, _) => {
             "this is no upspan, or one of another version: it has no such method".to_owned()
+        }
+        (tonic::Code::Unauthenticated, message) => {
+            format!("{message}: name the file of the agent's token with --token-file")
         }
         (code, "") => code.to_string(),
         (_, message) => message.to_owned(),

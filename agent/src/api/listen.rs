@@ -1,31 +1,34 @@
-//! Whom the API lets in: flags, and what of them goes together.
+//! The flags of the API.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use tonic::transport::ServerTlsConfig;
 
-use super::DEFAULT_HISTORY;
-use super::address::{Address, Listen};
-use crate::export::{ConfigError, Setting, TlsFiles};
-use crate::token::Token;
+use super::{DEFAULT_HISTORY, DEFAULT_SOCKET};
+use crate::export::ConfigError;
+use crate::listen::{Flag, Flags, Listener};
 
 /// What the command line says of the API.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "API")]
 pub struct ListenOptions {
-    /// Where upspan observe and other clients find this: unix:PATH, https://ADDRESS:PORT,
-    /// http://127.0.0.1:PORT, or off [default: of upspan run, unix:/run/upspan/upspan.sock; of
-    /// others, off]
-    #[arg(long, value_name = "ADDRESS")]
-    pub api: Option<Listen>,
+    /// Where to answer upspan observe and other clients.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        help = "Where to answer upspan observe and other clients: unix:PATH, 127.0.0.1:4319, \
+                [::1]:4319 or off [default: of upspan run, unix:/run/upspan/upspan.sock; of \
+                others, off]"
+    )]
+    pub api: Option<String>,
 
     /// Keep so many upcalls for clients, about 700 bytes each
     #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY,
           value_parser = history)]
     pub api_history: usize,
 
-    /// Certificate to show to clients over https://, with its chain (PEM)
+    /// Certificate to show to clients, with its chain (PEM): the API then wants TLS. It, its key,
+    /// the CA and the token are read once, at the start
     #[arg(long, value_name = "FILE")]
     pub api_certificate: Option<PathBuf>,
 
@@ -33,18 +36,21 @@ pub struct ListenOptions {
     #[arg(long, value_name = "FILE")]
     pub api_key: Option<PathBuf>,
 
-    /// Let in clients that show a certificate of this CA (PEM)
+    /// Let in only clients that show a certificate of this CA (PEM)
     #[arg(long, value_name = "FILE")]
     pub api_client_ca: Option<PathBuf>,
 
-    /// Let in clients that show the token in this file
+    /// Let in only clients that show the token in this file, of at least 16 characters
     #[arg(long, value_name = "FILE")]
     pub api_token_file: Option<PathBuf>,
 
-    /// Listen also where other nodes can connect without TLS, or without showing who they are
+    /// Listen also where other hosts can connect without TLS, or without showing who they are
     #[arg(long)]
     pub api_insecure: bool,
 }
+
+/// There is to be no API.
+const OFF: &str = "off";
 
 fn history(number: &str) -> Result<usize, String> {
     const MOST: usize = 1 << 22;
@@ -54,88 +60,52 @@ fn history(number: &str) -> Result<usize, String> {
     }
 }
 
-/// Why the API would let in whom it should not, or nobody.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// Encrypted, but open to all.
-    #[error(
-        "--api: {0} can be reached from other nodes: give --api-client-ca or --api-token-file, or \
-         --api-insecure to let in everyone"
-    )]
-    Open(Address),
-    /// Not encrypted.
-    #[error(
-        "--api: {0} can be reached from other nodes without encryption: use https://, or give \
-         --api-insecure if the network is to be trusted"
-    )]
-    Plain(Address),
-    /// Nothing to encrypt with.
-    #[error("--api: {0} needs --api-certificate and --api-key")]
-    NoCertificate(Address),
-    /// Files that would not be used.
-    #[error("{0} is for https:// only, but --api is {1}")]
-    NotUsed(&'static str, Address),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] ConfigError),
-}
-
-/// An address, and who is let in there.
+/// Where to listen, whom to let in, and what to keep for them.
 #[derive(Debug)]
 pub struct Access {
-    pub(super) address: Address,
-    pub(super) tls: Option<ServerTlsConfig>,
-    pub(super) token: Option<Token>,
+    pub(super) listener: Listener,
     pub(super) history: usize,
 }
 
+/// Where to listen if nobody has named an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnset {
+    /// On [`DEFAULT_SOCKET`].
+    Socket,
+    /// Nowhere.
+    Off,
+}
+
 impl ListenOptions {
-    /// Where to listen, if anywhere; `default` is for a command line that does not say.
-    ///
-    /// # Errors
-    /// Anyone could get in, or a file cannot be used.
-    pub fn resolve(&self, default: Listen) -> Result<Option<Access>, ListenError> {
-        let Listen(Some(address)) = self.api.clone().unwrap_or(default) else { return Ok(None) };
-        let tls = self.tls(&address)?;
-        let token = match &self.api_token_file {
-            Some(path) => {
-                let setting = Setting::new("--api-token-file", path.clone());
-                Some(setting.parse(|path| Token::read(&path))?.value)
-            }
-            None => None,
-        };
-        if address.is_open() && !self.api_insecure {
-            if tls.is_none() {
-                return Err(ListenError::Plain(address));
-            }
-            if self.api_client_ca.is_none() && token.is_none() {
-                return Err(ListenError::Open(address));
-            }
-        }
-        Ok(Some(Access { address, tls, token, history: self.api_history }))
+    /// Whether somebody has named an address.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        self.api.as_deref().is_some_and(|address| address != OFF)
     }
 
-    fn tls(&self, address: &Address) -> Result<Option<ServerTlsConfig>, ListenError> {
-        let named =
-            |flag, path: &Option<PathBuf>| path.clone().map(|path| Setting::new(flag, path));
-        let files = TlsFiles {
-            ca: named("--api-client-ca", &self.api_client_ca),
-            certificate: named("--api-certificate", &self.api_certificate),
-            key: named("--api-key", &self.api_key),
+    /// Where to listen, if anywhere.
+    ///
+    /// # Errors
+    /// A flag cannot be used, or anyone could get in.
+    pub fn resolve(&self, when_unset: WhenUnset) -> Result<Option<Access>, ConfigError> {
+        let default = format!("unix:{DEFAULT_SOCKET}");
+        let address = match (&self.api, when_unset) {
+            (Some(address), _) if address == OFF => return Ok(None),
+            (Some(address), _) => address,
+            (None, WhenUnset::Socket) => &default,
+            (None, WhenUnset::Off) => return Ok(None),
         };
-        if matches!(address, Address::Https(_)) {
-            let tls = files.load()?.server_config();
-            return tls.map(Some).ok_or_else(|| ListenError::NoCertificate(address.clone()));
+        let listener = Flags {
+            flag: Flag("--api"),
+            address,
+            certificate: self.api_certificate.as_deref(),
+            key: self.api_key.as_deref(),
+            client_ca: self.api_client_ca.as_deref(),
+            token_file: self.api_token_file.as_deref(),
+            insecure: self.api_insecure,
         }
-        let unused = [
-            ("--api-client-ca", files.ca),
-            ("--api-certificate", files.certificate),
-            ("--api-key", files.key),
-        ];
-        match unused.into_iter().find(|(_, file)| file.is_some()) {
-            Some((flag, _)) => Err(ListenError::NotUsed(flag, address.clone())),
-            None => Ok(None),
-        }
+        .resolve()?;
+        Ok(Some(Access { listener, history: self.api_history }))
     }
 }
 
@@ -145,58 +115,23 @@ mod tests {
 
     use super::*;
 
-    fn resolve(args: &[&str]) -> Result<Option<Access>, ListenError> {
+    fn address(args: &[&str], when_unset: WhenUnset) -> Option<String> {
         let command = ListenOptions::augment_args(Command::new("upspan").no_binary_name(true));
         let matches = command.try_get_matches_from(args).unwrap();
-        ListenOptions::from_arg_matches(&matches).unwrap().resolve(Listen(None))
+        let options = ListenOptions::from_arg_matches(&matches).unwrap();
+        let access = options.resolve(when_unset).unwrap()?;
+        Some(access.listener.address().to_string())
     }
 
     #[test]
-    fn what_only_this_node_can_reach_needs_nothing() {
-        assert!(resolve(&[]).unwrap().is_none());
-        for address in ["unix:/run/a.sock", "http://127.0.0.1:1", "http://[::1]:1"] {
-            assert!(resolve(&["--api", address]).unwrap().is_some(), "{address}");
+    fn there_is_one_where_it_is_wanted() {
+        let default = format!("unix:{DEFAULT_SOCKET}");
+        assert_eq!(address(&[], WhenUnset::Socket), Some(default));
+        assert_eq!(address(&[], WhenUnset::Off), None);
+        for when_unset in [WhenUnset::Socket, WhenUnset::Off] {
+            assert_eq!(address(&["--api", "off"], when_unset), None);
+            let named = address(&["--api", "127.0.0.1:4319"], when_unset);
+            assert_eq!(named.as_deref(), Some("127.0.0.1:4319"));
         }
-    }
-
-    #[test]
-    fn nobody_is_let_in_by_mistake() {
-        let directory = tempfile::tempdir().unwrap();
-        let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let file = |name: &str, text: &str| {
-            let path = directory.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.into_os_string().into_string().unwrap()
-        };
-        let certificate = file("cert.pem", &identity.cert.pem());
-        let key = file("key.pem", &identity.signing_key.serialize_pem());
-        let token = file("token", "0123456789abcdef");
-        let tls = ["--api-certificate", &certificate, "--api-key", &key];
-        let with = |address, more: &[&str]| resolve(&[&["--api", address], more].concat());
-
-        for more in [
-            &["--api-client-ca", &certificate][..],
-            &["--api-token-file", &token],
-            &["--api-insecure"],
-        ] {
-            assert!(with("https://0.0.0.0:1", &[&tls, more].concat()).unwrap().is_some());
-        }
-        assert!(with("https://127.0.0.1:1", &tls).unwrap().is_some());
-        assert!(with("http://0.0.0.0:1", &["--api-insecure"]).unwrap().is_some());
-
-        let said: Vec<_> = [
-            with("https://0.0.0.0:1", &tls),
-            with("http://0.0.0.0:1", &[]),
-            with("http://10.0.0.1:1", &["--api-token-file", &token]),
-            with("http://[::]:1", &[]),
-            with("https://127.0.0.1:1", &[]),
-            with("https://127.0.0.1:1", &tls[..2]),
-            with("unix:/run/a.sock", &tls),
-            with("unix:/run/a.sock", &["--api-client-ca", "/nonexistent"]),
-            with("unix:/run/a.sock", &["--api-token-file", "/nonexistent"]),
-        ]
-        .map(|resolved| resolved.unwrap_err().to_string())
-        .into();
-        insta::assert_snapshot!(said.join("\n"));
     }
 }

@@ -13,8 +13,6 @@
 //!
 //! docs/api.md is for those who use it; proto/proto/upspan/v1/observer.proto describes each message.
 
-mod address;
-mod auth;
 pub mod client;
 mod entry;
 mod filter;
@@ -27,16 +25,13 @@ mod recorder;
 mod ring;
 mod server;
 mod service;
-mod socket;
 mod statistics;
 pub mod view;
 
-pub use address::{Address, AddressError, Listen};
 pub use flow_prefix::{FlowPrefix, FlowPrefixError};
-pub use listen::{Access, ListenError, ListenOptions};
+pub use listen::{Access, ListenOptions, WhenUnset};
 pub use recorder::Recorder;
 pub use server::{Server, ServerError};
-pub use socket::SocketError;
 
 /// Where the API listens, and where its client looks for it.
 pub const DEFAULT_SOCKET: &str = "/run/upspan/upspan.sock";

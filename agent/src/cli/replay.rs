@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::runtime::Runtime;
-use upspan::api::{Listen, ListenOptions};
+use upspan::api::{ListenOptions, WhenUnset};
 use upspan::correlate::Config;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::{self, Consumer};
@@ -123,7 +123,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     // Before anything is connected to: a recording that cannot be read is the likeliest mistake.
     let first = args.recording.open(&args.file)?;
-    let api = args.api.resolve(Listen(None))?;
+    let api = args.api.resolve(WhenUnset::Off)?;
     let config = match &args.export.endpoint {
         None if args.output.is_some() || api.is_some() => None,
         _ => Some(ExportConfig::resolve(&args.export, &session::variable)?.context(

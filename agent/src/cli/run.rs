@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches};
 use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tracing::info;
-use upspan::api::{Address, Listen, ListenOptions};
+use upspan::api::{ListenOptions, WhenUnset};
 use upspan::correlate::Config;
 use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, SpanSender, Totals};
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         args.app_traces.resolve(export.is_some()).map_err(|error| args.settings.name(error))?;
     let tracer = args.traces.tracer()?;
     let envelope = session::envelope()?;
-    let api = args.api.resolve(Listen(Some(Address::default_socket())))?;
+    let api = args.api.resolve(WhenUnset::Socket).map_err(|error| args.settings.name(error))?;
     if args.check {
         stdout::write(|out| writeln!(out, "the settings are valid"))?;
         return Ok(Outcome::Done);
@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let written = file.as_ref().map(FileOutput::account);
     let limits = export.as_ref().map_or_else(BatchLimits::default, ExportConfig::batch);
     let runtime = Runtime::new()?;
-    let api = runtime.block_on(api::start(api, args.api.api.is_some()))?;
+    let api = runtime.block_on(api::start(api, args.api.is_asked_for()))?;
     let (api, witness) = api.unzip();
     match &export {
         Some(export) => info!(endpoint = %export.endpoint(), "capturing"),
@@ -169,7 +169,7 @@ fn export(args: &Args) -> anyhow::Result<Option<ExportConfig>> {
     }
     let config = ExportConfig::resolve(&options, &session::variable)
         .map_err(|error| args.settings.name(error))?;
-    if config.is_none() && !args.api.api.as_ref().is_some_and(Listen::is_on) {
+    if config.is_none() && !args.api.is_asked_for() {
         bail!(
             "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint, \
              --output or --api"

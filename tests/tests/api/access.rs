@@ -84,7 +84,7 @@ async fn only_those_with_the_token_get_in() {
     };
     let (right, wrong) = (file("right", "0123456789abcdef"), file("wrong", "0123456789abcdee"));
     let (server, _recorder) =
-        start(&ListenOptions { api_token_file: right.clone(), ..options("http://127.0.0.1:0") });
+        start(&ListenOptions { api_token_file: right.clone(), ..options("127.0.0.1:0") });
     for (token_file, expected) in
         [(right, Code::Ok), (wrong, Code::Unauthenticated), (None, Code::Unauthenticated)]
     {
@@ -106,7 +106,7 @@ async fn only_those_with_a_certificate_get_in() {
         api_certificate: Some(identity.certificate_file.clone()),
         api_key: Some(identity.key_file.clone()),
         api_client_ca: Some(authority.file()),
-        ..options("https://127.0.0.1:0")
+        ..options("127.0.0.1:0")
     });
     let port = server.address().to_string().rsplit_once(':').unwrap().1.to_owned();
     for (credentials, gets_in) in [(Some(&known), true), (Some(&unknown), false), (None, false)] {

@@ -13,10 +13,11 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use upspan::api::client::{Client, ClientOptions, ServerUrl};
-use upspan::api::{Address, Listen, ListenOptions, Recorder, Server};
+use upspan::api::{ListenOptions, Recorder, Server, WhenUnset};
 use upspan::correlate::Config;
 use upspan::export::BatchLimits;
 use upspan::filter::UpcallFilter;
+use upspan::listen::ListenAddress;
 use upspan::pipeline;
 use upspan::replay::{Destination, Outlet, Pace, Speed, Stop, Times};
 use upspan::source::recording::{Options, Recording};
@@ -36,7 +37,7 @@ struct Served {
 
 fn options(address: &str) -> ListenOptions {
     ListenOptions {
-        api: Some(address.parse().unwrap()),
+        api: Some(address.to_owned()),
         api_history: 16_384,
         api_certificate: None,
         api_key: None,
@@ -47,7 +48,7 @@ fn options(address: &str) -> ListenOptions {
 }
 
 fn start(options: &ListenOptions) -> (Server, Recorder) {
-    Server::start(options.resolve(Listen(None)).unwrap().unwrap()).unwrap()
+    Server::start(options.resolve(WhenUnset::Off).unwrap().unwrap()).unwrap()
 }
 
 impl Served {
@@ -72,11 +73,14 @@ impl Served {
     }
 }
 
-fn url(address: &Address) -> ServerUrl {
-    address.to_string().parse().unwrap()
+fn url(address: &ListenAddress) -> ServerUrl {
+    match address {
+        ListenAddress::Tcp(address) => format!("http://{address}").parse().unwrap(),
+        unix @ ListenAddress::Unix(_) => unix.to_string().parse().unwrap(),
+    }
 }
 
-async fn client(address: &Address) -> Client {
+async fn client(address: &ListenAddress) -> Client {
     let options = ClientOptions { server: Some(url(address)), ..ClientOptions::default() };
     options.connect().await.unwrap()
 }

@@ -56,7 +56,7 @@ fn disabled() {
          --output or --api",
     );
     disabled(&["--output", "/dev/null"]).exits(0);
-    disabled(&["--api", "http://127.0.0.1:0"]).exits(0);
+    disabled(&["--api", "127.0.0.1:0"]).exits(0);
     let mut backend = Backend::start(|_| Reply::Accept);
     disabled(&["--endpoint", &url(&backend)]).exits(0);
     assert_eq!(all_spans(&backend.rest()).len(), 72);

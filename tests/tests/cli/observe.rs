@@ -113,9 +113,9 @@ fn without_a_server() {
 fn what_would_let_in_anyone_is_refused() {
     let file = recording("tiny-56");
     for (args, said) in [
-        (&["--api", "https://0.0.0.0:0"][..], "needs --api-certificate and --api-key"),
-        (&["--api", "http://0.0.0.0:0"], "without encryption"),
-        (&["--api", "unix:/run/x", "--api-key", "x"], "is for https:// only"),
+        (&["--api", "https://0.0.0.0:0"][..], "is no address to listen on"),
+        (&["--api", "0.0.0.0:0"], "nothing would be encrypted"),
+        (&["--api", "unix:/run/x", "--api-key", "x"], "--api-key: it is for TCP"),
         (&["--api", "unix:/dev/null"], "is no socket"),
         (&["--api", "unix:/dev/null/x"], "cannot listen on"),
     ] {

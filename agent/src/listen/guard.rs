@@ -1,28 +1,28 @@
 //! Who has to show a token, and who shows it.
 
+use std::sync::Arc;
+
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
-use crate::token::Token;
+use super::token::Token;
 
 /// Lets in who shows the token, if there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Guard(pub(super) Option<Token>);
+pub(crate) struct Guard(pub(crate) Option<Arc<Token>>);
 
 impl Interceptor for Guard {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        match &self.0 {
-            Some(token) if !token.is_in(request.metadata()) => Err(Status::unauthenticated(
-                "this upspan wants a token: name its file with --token-file",
-            )),
-            _ => Ok(request),
+        if let Some(token) = &self.0 {
+            token.check(request.metadata())?;
         }
+        Ok(request)
     }
 }
 
 /// Shows the token, if there is one.
 #[derive(Clone, Debug)]
-pub struct Shows(pub(super) Option<Token>);
+pub struct Shows(pub(crate) Option<Token>);
 
 impl Interceptor for Shows {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -47,7 +47,7 @@ mod tests {
     fn only_the_token_itself_is_let_in() {
         let right = token(b"0123456789abcdef\n");
         let wrong = token(b"0123456789abcdeg");
-        let mut guard = Guard(Some(right.clone()));
+        let mut guard = Guard(Some(Arc::new(right.clone())));
         let shown = |token| Shows(token).call(Request::new(())).unwrap();
         assert!(guard.call(shown(Some(right))).is_ok());
         assert!(guard.call(shown(Some(wrong))).is_err());

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use subtle::ConstantTimeEq;
+use tonic::Status;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use crate::export::Invalid;
@@ -58,9 +59,20 @@ impl Token {
         headers.insert(HEADER, self.value.clone());
     }
 
+    /// Lets a request in whose headers show this token.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED.
+    pub(crate) fn check(&self, headers: &MetadataMap) -> Result<(), Status> {
+        if self.is_in(headers) {
+            return Ok(());
+        }
+        Err(Status::unauthenticated("the bearer token is missing or wrong"))
+    }
+
     /// Whether the headers of a request show this token. How long that takes tells nothing but
     /// whether the length is right.
-    pub(crate) fn is_in(&self, headers: &MetadataMap) -> bool {
+    fn is_in(&self, headers: &MetadataMap) -> bool {
         let shown = headers.get(HEADER).map(|value| value.as_bytes()).unwrap_or_default();
         let Some((scheme, shown)) = shown.split_at_checked(SCHEME.len()) else { return false };
         let token = self.value.as_bytes().get(SCHEME.len()..).unwrap_or_default();
