@@ -9,7 +9,7 @@ use crate::export::ConfigError;
 use crate::listen::{Flag, Flags, Listener};
 
 /// What the command line says of the API.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "API")]
 pub struct ListenOptions {
     /// Where to answer upspan observe and other clients.
@@ -22,10 +22,9 @@ pub struct ListenOptions {
     )]
     pub api: Option<String>,
 
-    /// Keep so many upcalls for clients, about 700 bytes each
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY,
-          value_parser = history)]
-    pub api_history: usize,
+    /// Keep so many upcalls for clients, about 700 bytes each [default: 16384]
+    #[arg(long, value_name = "N", value_parser = history)]
+    pub api_history: Option<usize>,
 
     /// Certificate to show to clients, with its chain (PEM): the API then wants TLS. It, its key,
     /// the CA and the token are read once, at the start
@@ -105,7 +104,7 @@ impl ListenOptions {
             insecure: self.api_insecure,
         }
         .resolve()?;
-        Ok(Some(Access { listener, history: self.api_history }))
+        Ok(Some(Access { listener, history: self.api_history.unwrap_or(DEFAULT_HISTORY) }))
     }
 }
 

@@ -36,15 +36,7 @@ struct Served {
 }
 
 fn options(address: &str) -> ListenOptions {
-    ListenOptions {
-        api: Some(address.to_owned()),
-        api_history: 16_384,
-        api_certificate: None,
-        api_key: None,
-        api_client_ca: None,
-        api_token_file: None,
-        api_insecure: false,
-    }
+    ListenOptions { api: Some(address.to_owned()), ..ListenOptions::default() }
 }
 
 fn start(options: &ListenOptions) -> (Server, Recorder) {
@@ -57,7 +49,7 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let address = format!("unix:{}", directory.path().join("api.sock").display());
         let (server, recorder) =
-            start(&ListenOptions { api_history: history, ..options(&address) });
+            start(&ListenOptions { api_history: Some(history), ..options(&address) });
         (Self { server, directory }, recorder)
     }
 
