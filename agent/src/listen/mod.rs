@@ -1,9 +1,9 @@
 //! What the agent listens on: for [spans of applications](crate::receiver), and for [clients of its
 //! API](crate::api).
 //!
-//! A [`Listener`] is a checked [address](ListenAddress) with what lets clients in: nothing on
-//! loopback, the mode of a unix socket, certificates (mTLS) or a token. It [listens](Listener::listen)
-//! before anything else has begun, and [serves](Listening::serve) then.
+//! A `Listener` is a checked [address](ListenAddress) with what lets clients in: nothing on loopback,
+//! the mode of a unix socket, certificates (mTLS) or a token. It listens before anything else has
+//! begun, and serves then.
 //!
 //! Clients are not trusted: connections are limited in number, must go on, and have so many requests
 //! at a time.
