@@ -22,6 +22,8 @@ pub trait Consumer {
     fn unmatched(&mut self, unmatched: &Unmatched);
     /// What times mean from here on, by the clocks of whoever recorded them.
     fn clock(&mut self, _: TimeAnchor) {}
+    /// Events that the source has lost, at about this place.
+    fn lost(&mut self, _kind: EventKind, _count: u64) {}
     /// All that has happened by now was handed on: time to show it. Only of a live source.
     fn settled(&mut self) {}
     /// Whether it is of no use to go on. Asked now and then.
@@ -58,6 +60,11 @@ impl<A: Consumer, B: Consumer> Consumer for Tee<A, B> {
     fn clock(&mut self, anchor: TimeAnchor) {
         self.0.clock(anchor);
         self.1.clock(anchor);
+    }
+
+    fn lost(&mut self, kind: EventKind, count: u64) {
+        self.0.lost(kind, count);
+        self.1.lost(kind, count);
     }
 
     fn settled(&mut self) {
@@ -109,6 +116,10 @@ impl<C: Consumer> Consumer for &mut C {
 
     fn clock(&mut self, anchor: TimeAnchor) {
         (**self).clock(anchor);
+    }
+
+    fn lost(&mut self, kind: EventKind, count: u64) {
+        (**self).lost(kind, count);
     }
 
     fn settled(&mut self) {
@@ -178,6 +189,7 @@ impl<C: Consumer> Flow<C> {
             Record::Unreadable => correlator.lost(),
             Record::Lost { kind, count } => {
                 counts.lost(kind, count);
+                consumer.lost(kind, count);
                 correlator.lost();
             }
             Record::Clock(anchor) => consumer.clock(anchor),

@@ -63,6 +63,26 @@ impl Upcall<'_> {
         }
     }
 
+    /// The same without the bytes of packet and key, so that it can be kept.
+    #[must_use]
+    pub fn without_bytes(&self) -> Upcall<'static> {
+        Upcall {
+            upcall_type: self.upcall_type,
+            datapath: self.datapath,
+            in_port: self.in_port,
+            kernel: self.kernel,
+            recv: self.recv,
+            packet: Packet { len: self.packet.len, bytes: &[] },
+            key: FlowKeyBytes { len: self.key.len, bytes: &[] },
+            translated: self.translated,
+            flow_put: self.flow_put,
+            flow_execute: self.flow_execute,
+            packet_execute: self.packet_execute,
+            batch: self.batch,
+            missing: self.missing,
+        }
+    }
+
     /// Whether nothing that should be there is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -120,6 +140,28 @@ pub struct FailedUpcall<'a> {
     pub returned: MonotonicNs,
     /// Why: an error number of the kernel, positive.
     pub errno: i32,
+}
+
+impl FailedUpcall<'_> {
+    /// The same without the bytes of the packet, so that it can be kept.
+    #[must_use]
+    pub fn without_bytes(&self) -> FailedUpcall<'static> {
+        FailedUpcall {
+            upcall_type: self.upcall_type,
+            datapath: self.datapath,
+            port: self.port,
+            head: self.head,
+            packet: Packet { len: self.packet.len, bytes: &[] },
+            returned: self.returned,
+            errno: self.errno,
+        }
+    }
+
+    /// Nanoseconds until the kernel gave up.
+    #[must_use]
+    pub fn duration_ns(&self) -> u64 {
+        self.returned.0.saturating_sub(self.head.ts.0)
+    }
 }
 
 /// How a `dp_upcall` was found to belong to a `recv_upcall`, most certain first.
@@ -183,6 +225,9 @@ pub enum MissingReason {
 }
 
 impl MissingReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NotSeen, Self::Ambiguous, Self::Ended, Self::TimedOut];
+
     /// The name used in JSON and attributes.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -17,3 +17,18 @@ pub mod recording {
         pub const MAX_RECORD_LEN: usize = 1024 * 1024;
     }
 }
+
+/// The API of a running agent, version 1.
+pub mod v1 {
+    #![expect(
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "tonic generates it so"
+    )]
+    #![expect(clippy::large_enum_variant, reason = "nearly all that is streamed is upcalls")]
+
+    include!("generated/upspan.v1.rs");
+
+    /// The descriptors of `observer.proto` and of what it imports, for gRPC reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/upspan.v1.binpb");
+}

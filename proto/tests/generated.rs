@@ -8,25 +8,39 @@ use std::path::{Path, PathBuf};
 /// Set it to write the generated code, instead of comparing it.
 const UPDATE: &str = "UPSPAN_PROTO_UPDATE";
 
-const FILES: [&str; 1] = ["upspan/recording/v1/recording.proto"];
+const FILES: [&str; 2] = ["upspan/recording/v1/recording.proto", "upspan/v1/observer.proto"];
+
+/// What gRPC reflection shows of the API.
+const DESCRIPTOR: &str = "upspan.v1.binpb";
 
 fn in_crate(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// What a directory holds, by the names of its files.
-fn read(directory: &Path) -> BTreeMap<String, String> {
+fn read(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(directory).unwrap().map(|file| {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
-        (name, std::fs::read_to_string(file.path()).unwrap())
+        (name, std::fs::read(file.path()).unwrap())
     });
     files.collect()
 }
 
 fn generate(directory: &Path) {
     let files = protox::compile(FILES, [in_crate("proto")]).unwrap();
-    prost_build::Config::new().out_dir(directory).compile_fds(files).unwrap();
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .out_dir(directory)
+        .compile_fds(files)
+        .unwrap();
+    let api = protox::Compiler::new([in_crate("proto")])
+        .unwrap()
+        .include_imports(true)
+        .open_file(FILES[1])
+        .unwrap()
+        .encode_file_descriptor_set();
+    std::fs::write(directory.join(DESCRIPTOR), api).unwrap();
 }
 
 #[test]

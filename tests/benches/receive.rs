@@ -122,7 +122,7 @@ async fn send(endpoint: String, share: usize) -> anyhow::Result<()> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let backend = NullServer::start()?;
+    let backend = NullServer::start();
     let (tell, address) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let url = backend.url();

@@ -1,9 +1,10 @@
-//! OTLP/gRPC whose requests are bytes: a client that sends any, and a backend that keeps them as
-//! they came.
+//! OTLP/gRPC whose requests are bytes: a client that sends any, a server that takes any, and a
+//! backend that keeps them as they came.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes};
@@ -71,21 +72,20 @@ impl RawClient {
     }
 }
 
-/// A backend that takes everything, with a thread of its own.
+/// A server that takes every request, with a thread of its own. Ends when dropped.
 #[derive(Debug)]
-pub struct RawBackend {
+pub struct RawServer {
     address: SocketAddr,
-    taken: mpsc::UnboundedReceiver<Bytes>,
     runtime: Option<Runtime>,
 }
 
-impl RawBackend {
-    /// Listens on a free loopback port.
+impl RawServer {
+    /// Listens on a free loopback port, and calls `take` with each request.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no port or thread left.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn start(take: impl Fn(Bytes) + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -94,16 +94,50 @@ impl RawBackend {
         let context = runtime.enter();
         let incoming = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = incoming.local_addr().expect("an address");
-        let (tell, taken) = mpsc::unbounded_channel();
-        runtime.spawn(Server::builder().add_service(Keep(tell)).serve_with_incoming(incoming));
+        let service = Take(Arc::new(take));
+        runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
         drop(context);
-        Self { address, taken, runtime: Some(runtime) }
+        Self { address, runtime: Some(runtime) }
     }
 
     /// The endpoint to send to.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A backend that keeps everything.
+#[derive(Debug)]
+pub struct RawBackend {
+    server: RawServer,
+    taken: mpsc::UnboundedReceiver<Bytes>,
+}
+
+impl RawBackend {
+    /// As [`RawServer::start`].
+    #[must_use]
+    pub fn start() -> Self {
+        let (tell, taken) = mpsc::unbounded_channel();
+        let server = RawServer::start(move |request| {
+            // Nobody looks any more at what comes when a test has ended.
+            let _ = tell.send(request);
+        });
+        Self { server, taken }
+    }
+
+    /// The endpoint to send to.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.server.endpoint()
     }
 
     /// Waits for the next request.
@@ -115,22 +149,14 @@ impl RawBackend {
     }
 }
 
-impl Drop for RawBackend {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 #[derive(Clone)]
-struct Keep(mpsc::UnboundedSender<Bytes>);
+struct Take(Arc<dyn Fn(Bytes) + Send + Sync>);
 
-impl NamedService for Keep {
+impl NamedService for Take {
     const NAME: &'static str = "opentelemetry.proto.collector.trace.v1.TraceService";
 }
 
-impl Service<http::Request<Body>> for Keep {
+impl Service<http::Request<Body>> for Take {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -140,21 +166,20 @@ impl Service<http::Request<Body>> for Keep {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let keep = self.clone();
+        let take = self.clone();
         Box::pin(async move {
             let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(usize::MAX);
-            Ok(grpc.unary(keep, request).await)
+            Ok(grpc.unary(take, request).await)
         })
     }
 }
 
-impl UnaryService<Bytes> for Keep {
+impl UnaryService<Bytes> for Take {
     type Response = Bytes;
     type Future = Ready<Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        // Nobody looks any more at what comes when a test has ended.
-        let _ = self.0.send(request.into_inner());
+        (self.0)(request.into_inner());
         ready(Ok(Response::new(Bytes::new())))
     }
 }

@@ -3,7 +3,8 @@
 use tracing::info;
 use upspan::export::{ConfigError, Invalid, SpanSender};
 use upspan::join::{JoinConfig, JoinOptions, Joiner, SharedIndex};
-use upspan::receiver::{Listening, ReceiveError, ReceiveOptions, ReceiverConfig, SpanReceiver};
+use upspan::listen::ListenError;
+use upspan::receiver::{Listening, ReceiveOptions, ReceiverConfig, SpanReceiver};
 use upspan::replay::Outlet;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +37,7 @@ impl AppTraceArgs {
         &self,
         listening: Option<Listening>,
         sender: Option<&SpanSender>,
-    ) -> Result<Option<Receiving>, ReceiveError> {
+    ) -> Result<Option<Receiving>, ListenError> {
         let Some((listening, sender)) = listening.zip(sender) else { return Ok(None) };
         let index = self.join.index();
         let receiver = listening.serve(sender.clone(), index.clone())?;

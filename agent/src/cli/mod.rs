@@ -1,5 +1,6 @@
 //! The command line: one module per subcommand, and what they share.
 
+mod api;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod app_traces;
 mod convert;
@@ -12,6 +13,7 @@ mod live_table;
 mod log;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod log_args;
+mod observe;
 mod output;
 mod progress;
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -67,6 +69,8 @@ enum Command {
     Report(Box<report::Args>),
     /// Write a recording in another format
     Convert(convert::Args),
+    /// Show the upcalls of an upspan that runs, as they come
+    Observe(Box<observe::Args>),
     /// Replay a bundled recording, and show its slowest upcalls
     Demo(demo::Args),
 }
@@ -130,6 +134,7 @@ fn execute(command: Command) -> anyhow::Result<Outcome> {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Observe(args) => observe::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

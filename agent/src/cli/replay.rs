@@ -10,14 +10,16 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::runtime::Runtime;
+use upspan::api::{ListenOptions, WhenUnset};
 use upspan::correlate::Config;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, Totals};
 use upspan::pipeline::{self, Consumer};
 use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, Times};
 use upspan::source::input::Input;
 use upspan::source::recording::Recording;
-use upspan::trace::{TimeAnchor, Tracer};
+use upspan::trace::TimeAnchor;
 
+use super::api;
 use super::progress::Bar;
 use super::recording::{ReadArgs, is_same_file};
 use super::session::{self, Ended};
@@ -56,6 +58,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     export: ExportOptions,
+
+    #[command(flatten)]
+    api: ListenOptions,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -118,11 +123,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     // Before anything is connected to: a recording that cannot be read is the likeliest mistake.
     let first = args.recording.open(&args.file)?;
-    let config = match (&args.output, &args.export.endpoint) {
-        (Some(_), None) => None,
+    let api = args.api.resolve(WhenUnset::Off)?;
+    let config = match &args.export.endpoint {
+        None if args.output.is_some() || api.is_some() => None,
         _ => Some(ExportConfig::resolve(&args.export, &session::variable)?.context(
-            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
-             --output",
+            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint, \
+             --output or --api",
         )?),
     };
     let limits = config.as_ref().map_or_else(BatchLimits::default, ExportConfig::batch);
@@ -136,18 +142,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
 
     let written = file.as_ref().map(FileOutput::account);
+    let runtime = Runtime::new()?;
+    let (api, witness) = runtime.block_on(api::start(api, true))?.unzip();
     let stop = Stop::default();
     let feed = {
         let (args, stop) = (args.clone(), stop.clone());
         move |otlp| {
-            feed(
-                &args,
-                tracer,
-                first,
-                Destination { otlp, file, ..Destination::default() },
-                limits,
-                stop,
-            )
+            let destination = Destination { otlp, file, ..Destination::default() };
+            let pace = Pace::new(args.time.speed, stop);
+            let filter = args.traces.filter();
+            let outlet = Outlet::new(destination, tracer, filter, limits, pace);
+            feed(&args, first, outlet.witnessed(witness))
         }
     };
     let export = match &config {
@@ -155,7 +160,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => None,
     };
     let Ended { fed, export, interrupted } =
-        Runtime::new()?.block_on(session::run(export, stop, session::DRAIN, feed))?;
+        runtime.block_on(session::run(export, stop, session::DRAIN, feed))?;
+    if let Some(api) = api {
+        runtime.block_on(api.shutdown());
+    }
 
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let output = written.map(|account| account.totals());
@@ -180,16 +188,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 /// Reads the recording, as often as wanted, and feeds its upcalls to the destination.
-fn feed(
-    args: &Args,
-    tracer: Tracer,
-    first: Recording,
-    destination: Destination,
-    limits: BatchLimits,
-    stop: Stop,
-) -> (Read, anyhow::Result<()>) {
-    let pace = Pace::new(args.time.speed, stop);
-    let mut outlet = Outlet::new(destination, tracer, args.traces.filter(), limits, pace);
+fn feed(args: &Args, first: Recording, mut outlet: Outlet) -> (Read, anyhow::Result<()>) {
     let mut malformed_lines = 0;
     let mut outcome = Ok(());
     let mut reviewed = false;
@@ -217,6 +216,8 @@ fn feed(
         times = times.map(|times| times - 1);
         // A recording without upcalls, or a pipe that was read, would start over without effect.
         let again = times != Some(0) && !outlet.is_closed() && outlet.totals().upcalls > before;
+        // Both would have a decompressor, of some megabytes.
+        drop(recording);
         if again && outcome.is_ok() {
             match args.recording.open(&args.file) {
                 Ok(recording) => next = Some(recording),

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches};
 use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tracing::info;
+use upspan::api::{ListenOptions, WhenUnset};
 use upspan::correlate::Config;
 use upspan::event::MonotonicNs;
 use upspan::export::{BatchLimits, ExportConfig, ExportOptions, FileOutput, SpanSender, Totals};
@@ -19,6 +20,7 @@ use upspan::replay::{Destination, Outlet, OutletTotals, Pace, Speed, Stop, Times
 use upspan::report::EventCounts;
 use upspan::source::live::{Live, Taken, clock};
 
+use super::api;
 use super::app_traces::{AppTraceArgs, Receiving};
 use super::live::{self, CaptureArgs, Correlating, Handler, Wanted};
 use super::log_args::LogArgs;
@@ -67,6 +69,9 @@ pub(super) struct Args {
     export: ExportOptions,
 
     #[command(flatten)]
+    api: ListenOptions,
+
+    #[command(flatten)]
     pub(super) log: LogArgs,
 
     /// What of this comes from variables and the file.
@@ -101,6 +106,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         args.app_traces.resolve(export.is_some()).map_err(|error| args.settings.name(error))?;
     let tracer = args.traces.tracer()?;
     let envelope = session::envelope()?;
+    let api = args.api.resolve(WhenUnset::Socket).map_err(|error| args.settings.name(error))?;
     if args.check {
         stdout::write(|out| writeln!(out, "the settings are valid"))?;
         return Ok(Outcome::Done);
@@ -113,9 +119,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     let written = file.as_ref().map(FileOutput::account);
     let limits = export.as_ref().map_or_else(BatchLimits::default, ExportConfig::batch);
+    let runtime = Runtime::new()?;
+    let api = runtime.block_on(api::start(api, args.api.is_asked_for()))?;
+    let (api, witness) = api.unzip();
     match &export {
         Some(export) => info!(endpoint = %export.endpoint(), "capturing"),
-        None => info!("capturing into a file"),
+        None if args.output.is_some() => info!("capturing into a file"),
+        None => info!("capturing for clients of the API alone"),
     }
     let stop = Stop::default();
     let feed = {
@@ -127,13 +137,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
             let pace = Pace::new(Speed::Max, Stop::default());
             let filter = args.traces.filter();
             let outlet = Outlet::new(destination, tracer, filter, limits, pace);
-            feed(live, receiving, outlet, stop)
+            feed(live, receiving, outlet.witnessed(witness), stop)
         }
     };
     let export = export.as_ref().map(|export| (export, envelope));
     systemd::tell(NotifyState::Ready);
     let ended = session::run(export, stop, args.drain_timeout, feed);
-    let Ended { fed, export, .. } = Runtime::new()?.block_on(ended)?;
+    let Ended { fed, export, .. } = runtime.block_on(ended)?;
+    if let Some(api) = api {
+        runtime.block_on(api.shutdown());
+    }
     session::warn(export.as_ref().map_or(&[], |export| &export.problems));
     let (totals, events) = fed.context("the capture did not end in time")??;
     let (sent, forwarded) = export.map(|export| (export.totals, export.forwarded)).unzip();
@@ -145,7 +158,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(if lossless { Outcome::Done } else { Outcome::NotDelivered })
 }
 
-/// Where to send spans; `None` if they only go to a file.
+/// Where to send spans; `None` if they only go to a file, or nowhere.
 fn export(args: &Args) -> anyhow::Result<Option<ExportConfig>> {
     if args.output.is_some() && args.export.endpoint.is_none() {
         return Ok(None);
@@ -155,12 +168,14 @@ fn export(args: &Args) -> anyhow::Result<Option<ExportConfig>> {
         options.batch_delay.get_or_insert(BATCH_DELAY);
     }
     let config = ExportConfig::resolve(&options, &session::variable)
-        .map_err(|error| args.settings.name(error))?
-        .context(
-            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
-         --output",
-        )?;
-    Ok(Some(config))
+        .map_err(|error| args.settings.name(error))?;
+    if config.is_none() && !args.api.is_asked_for() {
+        bail!(
+            "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint, \
+             --output or --api"
+        );
+    }
+    Ok(config)
 }
 
 /// Captures until it is stopped.

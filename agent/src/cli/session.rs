@@ -112,15 +112,15 @@ pub(super) async fn run<T: Send + 'static>(
 }
 
 /// The signals that ask for an end: Ctrl-C, and what `kill` and container engines send.
-struct Interrupts(Signal, Signal);
+pub(super) struct Interrupts(Signal, Signal);
 
 impl Interrupts {
-    fn listen() -> anyhow::Result<Self> {
+    pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self(listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.0.recv() => {}
             _ = self.1.recv() => {}

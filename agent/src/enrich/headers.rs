@@ -184,6 +184,14 @@ impl Headers {
     pub fn network_transport(&self) -> Option<&'static str> {
         names::protocol(self.protocol?)
     }
+
+    /// The number of an IP protocol, by the name that [`Headers::network_transport`] has for it, or
+    /// by the number itself.
+    #[must_use]
+    pub fn protocol_number(protocol: &str) -> Option<u8> {
+        let named = || (0..=u8::MAX).find(|&number| names::protocol(number) == Some(protocol));
+        protocol.parse().ok().or_else(named)
+    }
 }
 
 /// The protocol of a fragment that is not the first one of its packet: what follows its fragment

@@ -96,26 +96,48 @@ pub enum Invalid {
     /// No IP address with a port, and no unix socket.
     #[error("\"{0}\" is no address to listen on; write 127.0.0.1:4317, [::1]:4317 or unix:PATH")]
     Listen(String),
-    /// Reachable for everybody.
+    /// Encrypted, but open to all.
     #[error(
-        "other hosts could send spans to {0}: let in only those with a certificate \
-         (--receive-client-ca) or a token (--receive-token-file), or all with --receive-insecure"
+        "other hosts can reach {address}: let in only those with a certificate ({flag}-client-ca) \
+         or a token ({flag}-token-file), or all with {flag}-insecure"
     )]
-    Exposed(String),
+    Exposed {
+        /// The address.
+        address: String,
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// Not encrypted.
+    #[error(
+        "other hosts can reach {address}, and nothing would be encrypted, tokens included: give {flag}-certificate and {flag}-key, or {flag}-insecure if the network is to \
+         be trusted"
+    )]
+    Plain {
+        /// The address.
+        address: String,
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// TLS on a unix socket.
+    #[error("it is for TCP: a unix socket has permissions, and no TLS")]
+    NotOnSocket,
     /// No permissions of a socket.
     #[error("\"{0}\" are no permissions of a socket; write 600, 660 or 666")]
     Mode(String),
     /// A file without a token.
-    #[error("{path} holds no token: a line of printable characters without spaces")]
+    #[error("{path} holds no token: one line of at least {least} characters, without spaces")]
     Token {
         /// The file.
         path: PathBuf,
+        /// Fewest characters.
+        least: usize,
     },
     /// A CA of clients without a certificate of our own.
-    #[error(
-        "TLS needs a certificate to show: name it with --receive-certificate and --receive-key"
-    )]
-    NoIdentity,
+    #[error("TLS needs a certificate to show: name it with {flag}-certificate and {flag}-key")]
+    NoIdentity {
+        /// The flag that names the address.
+        flag: &'static str,
+    },
     /// It makes no sense without that other setting.
     #[error("it needs {0}")]
     Needs(&'static str),

@@ -38,4 +38,4 @@ pub use options::{Compression, ExportOptions};
 pub use problems::Problem;
 pub use receiver::{Received, Receiver};
 pub use retry::{Backoff, InvalidBackoff, RetryPolicy};
-pub(crate) use tls::TlsFiles;
+pub(crate) use tls::{TlsFiles, TlsMaterial};

@@ -1,4 +1,4 @@
-//! Certificates and keys of the connection to a backend.
+//! Certificates and keys: of the connection to a backend, and of what the agent listens on.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,8 @@ impl TlsMaterial {
         }
     }
 
-    /// Settings of tonic's TLS acceptor, which lets only clients of the CA in, if there is one;
-    /// `None` without an identity to show them.
+    /// Settings of tonic's TLS server, which lets in only clients of the CA, if there is one; `None`
+    /// without an identity to show them.
     pub(crate) fn server_config(&self) -> Option<ServerTlsConfig> {
         let (certificate, key) = self.identity.as_ref()?;
         let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));

@@ -10,83 +10,40 @@
 //! Clients are not trusted: requests are bounded in size and number, connections in number, and
 //! both must go on.
 
-mod address;
 mod config;
 mod counts;
 mod options;
 mod service;
-mod socket;
-mod token;
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
 
-pub use self::address::ListenAddress;
 pub use self::config::ReceiverConfig;
 use self::counts::Counts;
 pub use self::counts::ReceiverTotals;
 pub use self::options::ReceiveOptions;
 use self::service::{Forwarder, LANES, TraceService};
-use self::socket::Bound;
 use crate::export::SpanSender;
 use crate::join::SharedIndex;
-
-/// Between two pings of HTTP/2, and for the answer to one.
-const PING: Duration = Duration::from_secs(20);
-
-/// How long a connection may be silent: longer than pings and their answers take.
-const IDLE: Duration = Duration::from_secs(60);
+use crate::listen::{self, Limits, ListenAddress, ListenError, Serving};
 
 /// Requests that a connection may have open at a time.
-const STREAMS: u32 = 32;
-
-/// Headers of a request, in bytes.
-const HEADERS: u32 = 16 << 10;
-
-/// How long requests that are under way may take in the end.
-const END: Duration = Duration::from_secs(1);
-
-/// The receiver cannot listen.
-#[derive(Debug, Error)]
-pub enum ReceiveError {
-    /// No such address, or somebody else has it.
-    #[error("cannot listen on {address} for spans of applications: {error}")]
-    Listen {
-        /// Where.
-        address: ListenAddress,
-        /// Why.
-        error: io::Error,
-    },
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS for spans of applications: {0}")]
-    Tls(#[source] tonic::transport::Error),
-}
+const REQUESTS: u32 = 32;
 
 /// A receiver that listens, but does not answer yet.
 #[derive(Debug)]
 pub struct Listening {
     config: ReceiverConfig,
-    bound: Bound,
-    address: ListenAddress,
+    listening: listen::Listening,
 }
 
 /// Takes spans of applications until it is stopped.
 #[derive(Debug)]
 pub struct SpanReceiver {
-    address: ListenAddress,
     counts: Arc<Counts>,
-    stop: CancellationToken,
-    server: JoinHandle<()>,
+    serving: Serving,
     sender: SpanSender,
 }
 
@@ -95,11 +52,9 @@ impl ReceiverConfig {
     ///
     /// # Errors
     /// When the address cannot be used.
-    pub fn listen(&self) -> Result<Listening, ReceiveError> {
-        let failed = |error| ReceiveError::Listen { address: self.address.clone(), error };
-        let bound = Bound::listen(&self.address, self.socket_mode).map_err(failed)?;
-        let address = bound.address().map_err(failed)?;
-        Ok(Listening { config: self.clone(), bound, address })
+    pub fn listen(&self) -> Result<Listening, ListenError> {
+        let listening = self.listener.listen(self.socket_mode)?;
+        Ok(Listening { config: self.clone(), listening })
     }
 }
 
@@ -107,7 +62,7 @@ impl Listening {
     /// Where it listens, the port resolved.
     #[must_use]
     pub const fn address(&self) -> &ListenAddress {
-        &self.address
+        self.listening.address()
     }
 
     /// Begins to take spans, on the runtime of the exporter.
@@ -118,39 +73,21 @@ impl Listening {
         self,
         sender: SpanSender,
         index: SharedIndex,
-    ) -> Result<SpanReceiver, ReceiveError> {
-        let Self { config, bound, address } = self;
+    ) -> Result<SpanReceiver, ListenError> {
+        let Self { config, listening } = self;
         let counts = Arc::<Counts>::default();
         let forwarder = Forwarder {
             sender: sender.clone(),
             index,
-            token: config.token,
+            token: config.listener.token(),
             max_bytes: config.max_bytes,
             lanes: Semaphore::new(LANES),
             counts: Arc::clone(&counts),
         };
-        let mut server = Server::builder()
-            .http2_keepalive_interval(Some(PING))
-            .http2_keepalive_timeout(Some(PING))
-            .max_concurrent_streams(STREAMS)
-            .http2_max_header_list_size(HEADERS);
-        if let Some(tls) = config.tls {
-            server = server.tls_config(tls).map_err(ReceiveError::Tls)?;
-        }
-        let stop = CancellationToken::new();
-        let (to, connections) = mpsc::channel(1);
-        let connections = ReceiverStream::new(connections).map(Ok::<_, io::Error>);
-        let _context = sender.runtime().enter();
-        tokio::spawn(socket::accept(bound, config.connections, IDLE, to));
-        let served = server
-            .add_service(TraceService(Arc::new(forwarder)))
-            .serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::warn!("the receiver of application spans has failed: {error}");
-            }
-        });
-        Ok(SpanReceiver { address, counts, stop, server, sender })
+        let limits = Limits { connections: config.connections, requests: REQUESTS };
+        let routes = Routes::new(TraceService(Arc::new(forwarder)));
+        let serving = listening.serve(sender.runtime(), limits, routes)?;
+        Ok(SpanReceiver { counts, serving, sender })
     }
 }
 
@@ -158,7 +95,7 @@ impl SpanReceiver {
     /// Where it listens, the port resolved.
     #[must_use]
     pub const fn address(&self) -> &ListenAddress {
-        &self.address
+        self.serving.address()
     }
 
     /// What it has taken so far.
@@ -168,11 +105,8 @@ impl SpanReceiver {
     }
 
     /// Takes no more, and answers what is under way, for a second at most.
-    pub async fn stop(mut self) -> ReceiverTotals {
-        self.stop.cancel();
-        if timeout(END, &mut self.server).await.is_err() {
-            self.server.abort();
-        }
+    pub async fn stop(self) -> ReceiverTotals {
+        self.serving.stop().await;
         self.counts.totals()
     }
 

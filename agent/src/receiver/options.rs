@@ -22,7 +22,8 @@ pub struct ReceiveOptions {
     #[arg(long, value_name = "MODE")]
     pub receive_socket_mode: Option<String>,
 
-    /// Certificate to show to applications, with its chain (PEM): the receiver then wants TLS
+    /// Certificate to show to applications, with its chain (PEM): the receiver then wants TLS. It,
+    /// its key, the CA and the token are read once, at the start
     #[arg(long, value_name = "FILE")]
     pub receive_certificate: Option<PathBuf>,
 
@@ -34,11 +35,12 @@ pub struct ReceiveOptions {
     #[arg(long, value_name = "FILE")]
     pub receive_client_ca: Option<PathBuf>,
 
-    /// Take spans only with the token in this file: `authorization: Bearer TOKEN`
+    /// Take spans only with the token in this file, of at least 16 characters: `authorization:
+    /// Bearer TOKEN`
     #[arg(long, value_name = "FILE")]
     pub receive_token_file: Option<PathBuf>,
 
-    /// Listen on an address that other hosts may reach, and take spans from anybody
+    /// Listen also where other hosts can connect without TLS, or without showing who they are
     #[arg(long)]
     pub receive_insecure: bool,
 

@@ -18,10 +18,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::counts::{Counts, Refusal};
-use super::token::Token;
 use crate::export::{BytesEncoder, NotForwarded, SpanSender};
 use crate::join::scan::scan;
 use crate::join::{AppSpan, SharedIndex};
+use crate::listen::Token;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -39,7 +39,7 @@ const COME_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Forwarder {
     pub(super) sender: SpanSender,
     pub(super) index: SharedIndex,
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<Arc<Token>>,
     pub(super) max_bytes: usize,
     pub(super) lanes: Semaphore,
     pub(super) counts: Arc<Counts>,
@@ -58,9 +58,9 @@ impl Forwarder {
     }
 
     async fn take(&self, request: Request<Streaming<Bytes>>) -> Result<(), (Refusal, Status)> {
-        if self.token.as_ref().is_some_and(|token| !token.is_in(request.metadata())) {
-            let status = Status::unauthenticated("the bearer token is missing or wrong");
-            return Err((Refusal::Unauthenticated, status));
+        if let Some(token) = &self.token {
+            let shown = token.check(request.metadata());
+            shown.map_err(|status| (Refusal::Unauthenticated, status))?;
         }
         let busy = |message| (Refusal::Busy, come_again(message));
         let lane = timeout(STALL, self.lanes.acquire()).await;

@@ -4,5 +4,5 @@
 mod outlet;
 mod pace;
 
-pub use outlet::{Destination, Outlet, OutletTotals, Times, WhenFull};
+pub use outlet::{Destination, Outlet, OutletTotals, Passed, Times, WhenFull, Witness};
 pub use pace::{Pace, Speed, SpeedError, Stop};

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry::trace::TraceId;
+
 use super::pace::Pace;
-use crate::event::{Event, MonotonicNs, Packet};
+use crate::event::{Event, EventKind, MonotonicNs, Packet};
 use crate::export::{BatchLimits, FileOutput, OutputError, SpanSender};
 use crate::filter::UpcallFilter;
 use crate::join::{Connection, JoinTotals, Joined, Joiner};
@@ -61,6 +63,29 @@ pub struct OutletTotals {
     pub spans: u64,
 }
 
+/// What an outlet did with an upcall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The trace that it became; `None` where it was filtered or not sampled.
+    pub trace_id: Option<TraceId>,
+    /// The wall-clock time of its events.
+    pub anchor: TimeAnchor,
+}
+
+/// Sees everything that an outlet sees, and what became of it.
+pub trait Witness: std::fmt::Debug + Send {
+    /// See [`Consumer::event`].
+    fn event(&mut self, event: &Event<'_>);
+    /// See [`Consumer::upcall`].
+    fn upcall(&mut self, upcall: &Upcall<'_>, ports: &Ports, passed: Passed);
+    /// See [`Consumer::failed`].
+    fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports, passed: Passed);
+    /// See [`Consumer::unmatched`].
+    fn unmatched(&mut self, unmatched: &Unmatched);
+    /// See [`Consumer::lost`].
+    fn lost(&mut self, kind: EventKind, count: u64);
+}
+
 /// Makes traces of upcalls and sends them; see the module.
 #[derive(Debug)]
 pub struct Outlet {
@@ -78,6 +103,7 @@ pub struct Outlet {
     scratch: SpanBatch,
     totals: OutletTotals,
     failure: Option<OutputError>,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl Outlet {
@@ -103,7 +129,14 @@ impl Outlet {
             scratch: SpanBatch::default(),
             totals: OutletTotals::default(),
             failure: None,
+            witness: None,
         }
+    }
+
+    /// The same, with a witness.
+    #[must_use]
+    pub fn witnessed(self, witness: Option<Box<dyn Witness>>) -> Self {
+        Self { witness, ..self }
     }
 
     /// Has upcalls wait for the spans of applications.
@@ -180,24 +213,25 @@ impl Outlet {
         self.tracer.set_anchor(anchor);
     }
 
-    /// Takes a trace on its way, if it is sampled: to the batch, or first to the joiner.
+    /// Takes a trace on its way, if it is sampled: to the batch, or first to the joiner. Returns the
+    /// trace's id.
     fn add(
         &mut self,
         packet: &Packet<'_>,
         trace: impl FnOnce(&mut Tracer, &mut SpanBatch) -> Option<Traced>,
-    ) {
+    ) -> Option<TraceId> {
         let connection = self.joiner.as_ref().and_then(|_| Connection::of(packet));
         let traced = match connection {
             Some(connection) => self.hold(connection, trace),
             None => self.append(trace),
         };
-        match traced {
-            Some(traced) => {
-                self.totals.traces += 1;
-                self.totals.spans += traced.spans as u64;
-            }
-            None => self.totals.not_sampled += 1,
-        }
+        let Some(Traced { trace_id, spans }) = traced else {
+            self.totals.not_sampled += 1;
+            return None;
+        };
+        self.totals.traces += 1;
+        self.totals.spans += spans as u64;
+        Some(trace_id)
     }
 
     /// Has a trace wait for the spans of its connection, unless the packet itself has said whose it
@@ -291,6 +325,9 @@ impl Outlet {
 
 impl Consumer for Outlet {
     fn event(&mut self, event: &Event<'_>, _: &Ports) {
+        if let Some(witness) = &mut self.witness {
+            witness.event(event);
+        }
         if self.times == Times::BeginNow {
             let anchor = TimeAnchor::at(event.head.ts, SystemTime::now());
             self.times = Times::Anchored(anchor);
@@ -309,23 +346,43 @@ impl Consumer for Outlet {
             return;
         }
         self.totals.upcalls += 1;
-        if !passes {
+        let trace_id = if passes {
+            self.add(&upcall.packet, |tracer, batch| tracer.trace(upcall, ports, batch))
+        } else {
             self.totals.filtered += 1;
-            return;
+            None
+        };
+        if let Some(witness) = &mut self.witness {
+            let passed = Passed { trace_id, anchor: self.tracer.anchor() };
+            witness.upcall(upcall, ports, passed);
         }
-        self.add(&upcall.packet, |tracer, batch| tracer.trace(upcall, ports, batch));
     }
 
     fn failed(&mut self, failed: &FailedUpcall<'_>, ports: &Ports) {
         self.totals.upcalls += 1;
-        if !self.filter.passes_failed(failed, ports) {
+        let trace_id = if self.filter.passes_failed(failed, ports) {
+            self.add(&failed.packet, |tracer, batch| tracer.trace_failed(failed, ports, batch))
+        } else {
             self.totals.filtered += 1;
-            return;
+            None
+        };
+        if let Some(witness) = &mut self.witness {
+            let passed = Passed { trace_id, anchor: self.tracer.anchor() };
+            witness.failed(failed, ports, passed);
         }
-        self.add(&failed.packet, |tracer, batch| tracer.trace_failed(failed, ports, batch));
     }
 
-    fn unmatched(&mut self, _: &Unmatched) {}
+    fn unmatched(&mut self, unmatched: &Unmatched) {
+        if let Some(witness) = &mut self.witness {
+            witness.unmatched(unmatched);
+        }
+    }
+
+    fn lost(&mut self, kind: EventKind, count: u64) {
+        if let Some(witness) = &mut self.witness {
+            witness.lost(kind, count);
+        }
+    }
 
     fn clock(&mut self, anchor: TimeAnchor) {
         if self.times == Times::Recorded {

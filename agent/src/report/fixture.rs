@@ -7,7 +7,7 @@ use crate::ports::{DatapathId, PortNo, Ports};
 use crate::upcall::{BatchPlace, KernelSide, MatchMethod, Missing, Upcall};
 
 /// A datapath `ovs-system` with the ports `p1` (2) and `p2` (3).
-pub(super) fn ports() -> (Ports, DatapathId) {
+pub(crate) fn ports() -> (Ports, DatapathId) {
     let mut ports = Ports::default();
     let datapath = ports.datapath(b"ovs-system").expect("there is room");
     ports.add_port(datapath, PortNo(2), b"p1");
@@ -16,7 +16,7 @@ pub(super) fn ports() -> (Ports, DatapathId) {
 }
 
 /// An event of a thread.
-pub(super) fn head(ordinal: u64, ns: u64, tid: u32, comm: &str) -> EventHead {
+pub(crate) fn head(ordinal: u64, ns: u64, tid: u32, comm: &str) -> EventHead {
     EventHead {
         ordinal: Ordinal(ordinal),
         ts: MonotonicNs(ns),
@@ -28,7 +28,7 @@ pub(super) fn head(ordinal: u64, ns: u64, tid: u32, comm: &str) -> EventHead {
 
 /// An upcall of port 2 with all events, in a batch of its own: `dp_upcall` has this ordinal, the
 /// others the next ones; they happen at these times.
-pub(super) fn upcall(
+pub(crate) fn upcall(
     datapath: DatapathId,
     ordinal: u64,
     times: [u64; 5],

@@ -17,12 +17,12 @@ mod series;
 mod slowest;
 mod stats;
 mod summary;
-mod terminal;
+pub(crate) mod terminal;
 pub mod text;
 pub mod waterfall;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]

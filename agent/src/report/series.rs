@@ -52,7 +52,7 @@ impl Latency {
     }
 
     /// Nanoseconds; negative where the clocks of two CPUs disagree.
-    fn of(self, upcall: &Upcall<'_>) -> Option<i64> {
+    pub(crate) fn of(self, upcall: &Upcall<'_>) -> Option<i64> {
         let dp = upcall.kernel.as_ref()?.head.ts;
         let recv = upcall.recv.ts;
         match self {

@@ -129,7 +129,7 @@ pub struct Figures {
 
 impl Distribution {
     /// Sorts the values, in nanoseconds, and takes their figures.
-    pub(super) fn of(mut values: Vec<i64>) -> Self {
+    pub(crate) fn of(mut values: Vec<i64>) -> Self {
         values.sort_unstable();
         let moments = Moments::of(&values, |ns| ns as f64);
         let figures = || {

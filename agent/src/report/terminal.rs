@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The text without control characters: names of tasks, ports and datapaths come from outside, and
 /// must not be able to move the cursor or to break lines.
-pub(super) fn plain(text: Cow<'_, str>) -> Cow<'_, str> {
+pub(crate) fn plain(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         let replaced =
             text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
@@ -15,7 +15,7 @@ pub(super) fn plain(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The text, cut to so many characters; what is cut ends in `…`.
-pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.chars().count() <= width {
         return Cow::Borrowed(text);
     }

@@ -47,10 +47,10 @@ pub(super) struct Timeline {
 
 /// A phase, relative to the start of its upcall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Bar {
-    phase: PhaseKind,
-    offset_ns: u64,
-    duration_ns: u64,
+pub(crate) struct Bar {
+    pub(crate) phase: PhaseKind,
+    pub(crate) offset_ns: u64,
+    pub(crate) duration_ns: u64,
 }
 
 impl Timeline {
@@ -106,23 +106,23 @@ impl Timeline {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Waterfall {
     #[serde(rename = "start_ns")]
-    start: MonotonicNs,
-    duration_ns: u64,
-    datapath: String,
-    port_number: Option<PortNo>,
-    port: Option<String>,
-    pub(super) packet: String,
-    thread: String,
-    tid: Tid,
-    batch_size: u32,
-    batch_index: u32,
+    pub(crate) start: MonotonicNs,
+    pub(crate) duration_ns: u64,
+    pub(crate) datapath: String,
+    pub(crate) port_number: Option<PortNo>,
+    pub(crate) port: Option<String>,
+    pub(crate) packet: String,
+    pub(crate) thread: String,
+    pub(crate) tid: Tid,
+    pub(crate) batch_size: u32,
+    pub(crate) batch_index: u32,
     #[serde(rename = "match")]
-    matched: Option<MatchMethod>,
+    pub(crate) matched: Option<MatchMethod>,
     #[serde(serialize_with = "PerKind::serialize_known")]
-    events: PerKind<Option<Ordinal>>,
+    pub(crate) events: PerKind<Option<Ordinal>>,
     #[serde(serialize_with = "serialize_missing")]
-    missing: Missing,
-    phases: Vec<Bar>,
+    pub(crate) missing: Missing,
+    pub(crate) phases: Vec<Bar>,
 }
 
 impl Waterfall {

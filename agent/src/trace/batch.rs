@@ -95,18 +95,24 @@ impl SpanBatch {
     /// bytes again.
     #[must_use]
     pub fn take(&mut self) -> EncodedSpans {
-        let full = std::mem::replace(self, Self::with_capacity(self.buf.len()));
-        EncodedSpans { bytes: full.buf.into(), spans: full.spans }
+        self.take_until(self.end())
     }
 
     /// Hands out the spans before `end`, an earlier state of this batch, and keeps those after it.
+    ///
+    /// What is handed out may wait for long in a queue, so it takes no more memory than it needs;
+    /// and the next batch, which is about as large, does not have to grow, which would leave holes
+    /// in the heap that are as large as batches.
     #[must_use]
     pub fn take_until(&mut self, end: BatchEnd) -> EncodedSpans {
-        let rest = self.buf.split_off(end.bytes);
-        let whole = std::mem::replace(
-            self,
-            Self { buf: rest, spans: self.spans - end.spans, traces: self.traces - end.traces },
-        );
+        let len = self.buf.len();
+        let mut rest = Vec::with_capacity(len + len / 8);
+        rest.extend_from_slice(&self.buf[end.bytes..]);
+        let rest =
+            Self { buf: rest, spans: self.spans - end.spans, traces: self.traces - end.traces };
+        let mut whole = std::mem::replace(self, rest);
+        whole.buf.truncate(end.bytes);
+        whole.buf.shrink_to_fit();
         EncodedSpans { bytes: whole.buf.into(), spans: end.spans }
     }
 

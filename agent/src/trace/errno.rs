@@ -17,7 +17,7 @@ pub(super) const fn name(errno: i32) -> &'static str {
 }
 
 /// What it means for an upcall.
-pub(super) const fn meaning(errno: i32) -> &'static str {
+pub(crate) const fn meaning(errno: i32) -> &'static str {
     match errno {
         11 | 105 => "the handler thread's socket is full: it reads more slowly than upcalls come",
         12 => "the kernel has no memory for the upcall",

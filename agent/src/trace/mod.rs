@@ -42,7 +42,7 @@ mod attributes;
 mod batch;
 mod clock;
 mod envelope;
-mod errno;
+pub(crate) mod errno;
 mod ids;
 mod lineage;
 pub mod names;
@@ -135,6 +135,12 @@ impl Tracer {
     /// A new id, for a span that is in no trace of ours.
     pub fn span_id(&mut self) -> SpanId {
         self.ids.span_id()
+    }
+
+    /// The anchor in use.
+    #[must_use]
+    pub const fn anchor(&self) -> TimeAnchor {
+        self.anchor
     }
 
     /// Appends the spans of an upcall to `out`, its root first; `None`, and nothing appended, where

@@ -52,10 +52,11 @@ fn disabled() {
         Run::of(command.env("OTEL_SDK_DISABLED", "true").args(args))
     };
     disabled(&[]).exits(1).says(
-        "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint or \
-         --output",
+        "OTEL_SDK_DISABLED is true, so nothing would be sent: unset it, or name --endpoint, \
+         --output or --api",
     );
     disabled(&["--output", "/dev/null"]).exits(0);
+    disabled(&["--api", "127.0.0.1:0"]).exits(0);
     let mut backend = Backend::start(|_| Reply::Accept);
     disabled(&["--endpoint", &url(&backend)]).exits(0);
     assert_eq!(all_spans(&backend.rest()).len(), 72);

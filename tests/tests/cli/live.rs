@@ -31,7 +31,9 @@ fn settings_that_cannot_be_used() {
         ("a: [1", &[], "upspan.yaml:2: this is no YAML"),
         ("", &[("UPSPAN_LOG_LEVEL", "loud")], "UPSPAN_LOG_LEVEL: 'loud' is not possible; give"),
         ("", &[("OTEL_BSP_SCHEDULE_DELAY", "soon")], "OTEL_BSP_SCHEDULE_DELAY"),
-        ("receive: 0.0.0.0:1\n", &[], "upspan.yaml:1: receive: other hosts could send spans to"),
+        ("receive: 0.0.0.0:1\n", &[], "upspan.yaml:1: receive: other hosts can reach 0.0.0.0:1"),
+        ("api: 0.0.0.0:1\n", &[], "upspan.yaml:1: api: other hosts can reach 0.0.0.0:1"),
+        ("", &[("UPSPAN_API_TOKEN_FILE", "x")], "UPSPAN_API_TOKEN_FILE: cannot read x"),
         ("output: x\nreceive: unix:x\n", &[], "upspan.yaml:2: receive: it needs --endpoint, to"),
         ("", &[("UPSPAN_APP_SPANS", "true")], "UPSPAN_APP_SPANS: it needs --receive"),
     ] {

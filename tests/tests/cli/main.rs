@@ -12,6 +12,7 @@ mod interrupt;
 #[cfg(target_os = "linux")]
 mod live;
 mod memory;
+mod observe;
 mod output;
 mod report;
 mod selection;

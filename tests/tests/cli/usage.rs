@@ -17,6 +17,7 @@ fn help() {
         ("help_convert", &["convert", "--help"]),
         ("help_replay", &["replay", "--help"]),
         ("help_report", &["report", "--help"]),
+        ("help_observe", &["observe", "--help"]),
         ("help_demo", &["demo", "--help"]),
     ] {
         insta::assert_snapshot!(name, upspan_with(args).exits(0).says_nothing().stdout);
@@ -46,7 +47,8 @@ fn wrong_command_lines() {
         &["replay", "--sample", "half", "a"],
         &["replay", "--min-duration", "10", "a"],
         &["replay", "--timestamps", "now", "a"],
-        &["observe"],
+        &["observe", "--tui", "--follow"],
+        &["doctor"],
     ];
     let said: Vec<_> = wrong
         .iter()

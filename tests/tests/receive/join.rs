@@ -5,6 +5,10 @@ use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use upspan::api::client::{ClientOptions, ServerUrl};
+use upspan::api::{ListenOptions, Recorder, Server, WhenUnset};
 use upspan::correlate::Config;
 use upspan::event::{Event, MonotonicNs};
 use upspan::export::{BatchLimits, FileOutput};
@@ -17,6 +21,8 @@ use upspan::source::input::Input;
 use upspan::source::recording::{Options, Recording};
 use upspan::trace::{IdGenerator, TimeAnchor, Tracer, TracerConfig};
 use upspan::upcall::{FailedUpcall, Unmatched, Upcall};
+use upspan_proto::v1;
+use upspan_proto::v1::get_upcalls_response::Response;
 use upspan_tests::fixtures;
 use upspan_tests::raw::{RawBackend, RawClient};
 
@@ -94,10 +100,48 @@ fn spans(number: usize, connection: &Connection, time: (u64, u64)) -> [Span; 2] 
     ]
 }
 
-/// Joins a recording with the spans of its connections. Returns how many upcalls on connections
-/// there are, how many got links, how many links are wrong, and how many spans were added to the
-/// traces of applications.
-async fn join(name: &'static str) -> (usize, usize, usize, usize) {
+/// A recording, joined with the spans of its connections.
+struct JoinedRecording {
+    /// Upcalls on connections.
+    upcalls: usize,
+    /// Links to spans of other connections.
+    wrong: usize,
+    /// Spans that were added to the traces of applications.
+    added: usize,
+    /// The upcalls' traces, in the order in which they were sent, and whether they have links.
+    roots: Vec<(Vec<u8>, bool)>,
+    /// What a client of the API got meanwhile.
+    observed: Vec<v1::Upcall>,
+}
+
+/// An API, and where it listens.
+fn api(directory: &tempfile::TempDir) -> (Server, Recorder, ServerUrl) {
+    let address = format!("unix:{}", directory.path().join("api.sock").display());
+    let options = ListenOptions { api: Some(address.clone()), ..ListenOptions::default() };
+    let access = options.resolve(WhenUnset::Off).unwrap().unwrap();
+    let (server, recorder) = Server::start(access).unwrap();
+    (server, recorder, address.parse().unwrap())
+}
+
+/// Follows what an agent sees, to its end. Returns once it has begun.
+async fn follow(server: ServerUrl) -> JoinHandle<Vec<v1::Upcall>> {
+    let options = ClientOptions { server: Some(server), ..ClientOptions::default() };
+    let mut client = options.connect().await.unwrap();
+    let request = v1::GetUpcallsRequest { follow: true, ..v1::GetUpcallsRequest::default() };
+    let mut stream = client.get_upcalls(request).await.unwrap().into_inner();
+    tokio::spawn(async move {
+        let mut observed = Vec::new();
+        while let Some(message) = stream.message().await.unwrap() {
+            match message.response.unwrap() {
+                Response::Upcall(upcall) => observed.push(upcall),
+                Response::Lost(lost) => panic!("{lost:?}"),
+            }
+        }
+        observed
+    })
+}
+
+async fn join(name: &'static str) -> JoinedRecording {
     let mut connections = Connections::default();
     pipeline::run(&mut recording(name), Config::default(), &mut connections, |_| true).unwrap();
     let last = connections.0.values().map(|&(_, _, to)| to).max().unwrap();
@@ -125,7 +169,7 @@ async fn join(name: &'static str) -> (usize, usize, usize, usize) {
         ..TracerConfig::default()
     });
     let config = JoinConfig { app_spans: true, ..JoinConfig::default() };
-    let mut outlet = Outlet::new(
+    let outlet = Outlet::new(
         Destination { file: Some(file), ..Destination::default() },
         tracer,
         UpcallFilter::default(),
@@ -133,14 +177,19 @@ async fn join(name: &'static str) -> (usize, usize, usize, usize) {
         Pace::new(Speed::Max, Stop::default()),
     )
     .with_joiner(Joiner::new(config, agent.index.clone()));
+    let (server, recorder, url) = api(&dir);
+    let observing = follow(url).await;
+    let mut outlet = outlet.witnessed(Some(Box::new(recorder)));
     outlet.restart(Times::Anchored(anchor));
     pipeline::run(&mut recording(name), Config::default(), &mut outlet, |_| true).unwrap();
     outlet.end_joining();
     let totals = outlet.join_totals().unwrap();
     outlet.finish();
     agent.end().await;
+    let observed = timeout(LONG, observing).await.unwrap().unwrap();
+    server.shutdown().await;
 
-    let (mut linked, mut wrong, mut added) = (0, 0, 0);
+    let (mut roots, mut wrong, mut added) = (Vec::new(), 0, 0);
     for line in std::fs::read_to_string(&path).unwrap().lines() {
         let request: ExportTraceServiceRequest = serde_json::from_str(line).unwrap();
         for span in &request.resource_spans[0].scope_spans[0].spans {
@@ -148,12 +197,15 @@ async fn join(name: &'static str) -> (usize, usize, usize, usize) {
                 added += 1;
                 continue;
             }
-            linked += usize::from(!span.links.is_empty());
+            if span.name == "upcall" {
+                roots.push((span.trace_id.clone(), !span.links.is_empty()));
+            }
             let trace = connection_of(span).and_then(|ends| trace_of.get(&ends));
             wrong += span.links.iter().filter(|link| Some(&link.trace_id) != trace).count();
         }
     }
-    (usize::try_from(totals.upcalls).unwrap(), linked, wrong, added)
+    let upcalls = usize::try_from(totals.upcalls).unwrap();
+    JoinedRecording { upcalls, wrong, added, roots, observed }
 }
 
 /// The connection of a root span, by what it says of its packet. Of a tunnel's packet it says the
@@ -178,14 +230,24 @@ fn connection_of(root: &Span) -> Option<String> {
     Some(format!("{:?}", ends(&Connection { transport, source, destination })))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn upcalls_are_linked_to_the_spans_of_their_connections_and_to_no_others() {
     for name in ["pvp-10k", "mix-4319", "medium-10686"] {
-        let (upcalls, linked, wrong, added) = join(name).await;
+        let JoinedRecording { upcalls, wrong, added, roots, observed } = join(name).await;
+        let linked = roots.iter().filter(|(_, is_linked)| *is_linked).count();
         println!("{name}: {upcalls} upcalls, {linked} linked, {wrong} wrong");
         assert!(upcalls > 100, "{name} has {upcalls} upcalls on connections");
         assert_eq!(wrong, 0, "{name}");
         assert!(linked * 100 >= upcalls * 95, "{name}: {linked} of {upcalls}");
         assert_eq!(added, linked, "{name}: one for each, in one trace");
+
+        // A client of the API sees each of them once, and under the same trace.
+        let sequences: Vec<_> = observed.iter().map(|upcall| upcall.sequence).collect();
+        assert_eq!(sequences, (0..roots.len() as u64).collect::<Vec<_>>(), "{name}");
+        let mut observed: Vec<_> = observed.into_iter().map(|upcall| upcall.trace_id).collect();
+        let mut sent: Vec<_> = roots.into_iter().map(|(trace_id, _)| trace_id).collect();
+        observed.sort();
+        sent.sort();
+        assert_eq!(observed, sent, "{name}");
     }
 }

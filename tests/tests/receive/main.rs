@@ -14,9 +14,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use upspan::export::{Backoff, ExportConfig, ExportOptions, ExportSummary, Exporter, RetryPolicy};
 use upspan::join::SharedIndex;
-use upspan::receiver::{
-    ListenAddress, ReceiveOptions, ReceiverConfig, ReceiverTotals, SpanReceiver,
-};
+use upspan::listen::ListenAddress;
+use upspan::receiver::{ReceiveOptions, ReceiverConfig, ReceiverTotals, SpanReceiver};
 use upspan_tests::spans::envelope;
 
 /// Enough for what must happen, and reached only by tests that fail.

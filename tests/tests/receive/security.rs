@@ -19,7 +19,7 @@ async fn only_the_token_opens() {
     let backend = RawBackend::start();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
-    std::fs::write(&file, "secret\n").unwrap();
+    std::fs::write(&file, "a-rather-long-secret\n").unwrap();
     let receive = ReceiveOptions { receive_token_file: Some(file), ..on_loopback() };
     let agent = start(&receive, &backend);
     for token in [None, Some("wrong".to_owned())] {
@@ -27,7 +27,7 @@ async fn only_the_token_opens() {
         let status = client.export(encoded(1)).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
     }
-    let token = Some("secret".to_owned());
+    let token = Some("a-rather-long-secret".to_owned());
     let client = RawClient { token, ..RawClient::to(&agent.endpoint()) };
     client.export(encoded(1)).await.unwrap();
     let (received, _) = agent.end().await;

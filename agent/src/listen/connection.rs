@@ -1,19 +1,11 @@
-//! Listening sockets, and connections that are limited in number and must not fall silent.
+//! Connections that are limited in number and must not fall silent.
 
 use std::io;
-use std::net::TcpListener as StdTcpListener;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::fs::{Mode, chmod};
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
-};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -22,78 +14,11 @@ use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 use tracing::warn;
 
-use super::address::ListenAddress;
-
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 128;
-
-/// A socket that listens already, before there is a runtime.
-#[derive(Debug)]
-pub(super) enum Bound {
-    Tcp(StdTcpListener),
-    Unix(StdUnixListener, SocketFile),
-}
-
-/// The file of a unix socket, removed in the end.
-#[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // If it is gone, somebody else has removed it.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-impl Bound {
-    /// Listens; a unix socket with these permissions.
-    pub(super) fn listen(address: &ListenAddress, mode: u32) -> io::Result<Self> {
-        match address {
-            ListenAddress::Tcp(address) => {
-                let listener = StdTcpListener::bind(address)?;
-                listener.set_nonblocking(true)?;
-                Ok(Self::Tcp(listener))
-            }
-            ListenAddress::Unix(path) => {
-                remove_stale(path)?;
-                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-                bind(&socket, &SocketAddrUnix::new(path)?)?;
-                let file = SocketFile(path.clone());
-                // Nobody can connect before it listens.
-                chmod(path, Mode::from_raw_mode(mode))?;
-                listen(&socket, BACKLOG)?;
-                Ok(Self::Unix(StdUnixListener::from(socket), file))
-            }
-        }
-    }
-
-    /// The address, its port resolved.
-    pub(super) fn address(&self) -> io::Result<ListenAddress> {
-        Ok(match self {
-            Self::Tcp(listener) => ListenAddress::Tcp(listener.local_addr()?),
-            Self::Unix(_, file) => ListenAddress::Unix(file.0.clone()),
-        })
-    }
-}
-
-/// Removes the socket of an agent that was killed. Whatever else is there stays, and is in the way.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata.file_type().is_socket(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    match StdUnixStream::connect(path) {
-        Err(error) if is_socket && error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Err(io::ErrorKind::AddrInUse.into()),
-    }
-}
+use super::socket::Bound;
 
 /// Accepts connections for as long as somebody wants them, so many at a time.
 pub(super) async fn accept(
+    flag: String,
     bound: Bound,
     most: usize,
     idle: Duration,
@@ -108,7 +33,7 @@ pub(super) async fn accept(
     };
     let listener = match listener {
         Ok(listener) => listener,
-        Err(error) => return warn!("the receiver cannot listen: {error}"),
+        Err(error) => return warn!("{flag}: cannot listen: {error}"),
     };
     loop {
         // Never closed.
@@ -125,7 +50,7 @@ pub(super) async fn accept(
             }
             Err(error) => {
                 // A client that has gone already, or no more file descriptors.
-                warn!("the receiver cannot accept a connection: {error}");
+                warn!("{flag}: cannot accept a connection: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -1,4 +1,4 @@
-//! Where the receiver listens.
+//! Addresses to listen on.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,11 +18,7 @@ impl ListenAddress {
     /// neither.
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("unix:") {
-            // As gRPC has it: unix:PATH and unix:///PATH.
-            Some(path) => {
-                let path = path.strip_prefix("//").unwrap_or(path);
-                (!path.is_empty()).then(|| Self::Unix(path.into()))
-            }
+            Some(path) => socket_path(path).map(Self::Unix),
             None => text.parse().ok().map(Self::Tcp),
         }
     }
@@ -36,6 +32,12 @@ impl ListenAddress {
     }
 }
 
+/// The path behind `unix:`, as gRPC has it: unix:PATH and unix:///PATH.
+pub(crate) fn socket_path(path: &str) -> Option<PathBuf> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty()).then(|| path.into())
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -47,6 +49,8 @@ impl fmt::Display for ListenAddress {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -60,6 +64,15 @@ mod tests {
         assert_eq!(three, Some(ListenAddress::Unix("/run/x.sock".into())));
         for text in ["", "4317", "localhost:4317", "127.0.0.1", "unix:", "http://127.0.0.1:4317"] {
             assert_eq!(ListenAddress::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(unix:)?\\PC{0,20}") {
+            if let Some(address) = ListenAddress::parse(&text) {
+                prop_assert_eq!(ListenAddress::parse(&address.to_string()), Some(address));
+            }
         }
     }
 
