@@ -13,8 +13,8 @@ use aya_ebpf::maps::Array;
 use upspan_ebpf::record::{DatapathName, Head, Introduction, MAX_BYTES, kind, word};
 
 use crate::atomic::{exchange, fetch_add, store_release};
-use crate::state::{self, Cpu, Thread};
 use crate::ring;
+use crate::state::{self, Cpu, Thread};
 
 /// Records for which there was no room, by kind.
 #[map]

@@ -142,7 +142,9 @@ fn dp_upcall_return(ctx: RetProbeContext) -> u32 {
         && let Some(record) = event.reserve(size_of::<UpcallFailed>() as u64)
     {
         // SAFETY: there is room for it.
-        unsafe { record.body::<UpcallFailed>().write(UpcallFailed { dp_upcall, errno, reserved: 0 }) };
+        unsafe {
+            record.body::<UpcallFailed>().write(UpcallFailed { dp_upcall, errno, reserved: 0 })
+        };
         event.commit(&record);
     }
     0
@@ -173,9 +175,8 @@ fn try_recv_upcall(arguments: Arguments) -> Option<()> {
     let key_wanted = bounded(key_len, setting!(KeyLimit));
     // Both are in the message that the kernel has sent: where that is so, one look is enough.
     let distance = packet.wrapping_sub(key);
-    let are_together = key_wanted == key_len
-        && distance >= key_len
-        && distance - key_len <= MAX_GAP.into();
+    let are_together =
+        key_wanted == key_len && distance >= key_len && distance - key_len <= MAX_GAP.into();
     let packet_at = if are_together { distance } else { key_wanted };
 
     let Some(event) = Event::now(kind::RECV_UPCALL) else { return Some(()) };

@@ -34,7 +34,11 @@ pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
         // SAFETY: the pointer is to the map's element.
         let (producer, start, consumer) = unsafe {
             let producer = &raw mut (*positions).producer;
-            (producer, ptr::read_volatile(producer), ptr::read_volatile(&raw const (*positions).consumer))
+            (
+                producer,
+                ptr::read_volatile(producer),
+                ptr::read_volatile(&raw const (*positions).consumer),
+            )
         };
         let end = start.wrapping_add(len);
         if end.wrapping_sub(consumer) > ring_bytes {

@@ -1,9 +1,13 @@
 //! The BPF programs run where the probes are, and nowhere else, and leave nothing behind.
 
-use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
-use upspan::source::live::usdt::probes::{ProbeKind, Probes};
+use std::collections::HashMap;
 
-use super::capture::{Event, Loaded, METHODS};
+use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
+use upspan::source::live::uprobe::Method;
+use upspan::source::live::usdt::probes::{ProbeKind, Probes};
+use upspan_ebpf::config::Config;
+
+use super::capture::{CONFIG, Event, Loaded, METHODS};
 use super::found;
 use super::memory::{is_probed, semaphore};
 use super::vswitchd::{Build, Running};
@@ -67,6 +71,47 @@ fn a_batch_has_its_upcalls_in_order_and_by_type() {
         // Both are cut to what is captured of them.
         assert_eq!((second.packet_len, &second.packet), (1500, &packet(1, 256)));
         assert_eq!((second.key_len, &second.key), (200, &key(1, 200)));
+    }
+}
+
+#[test]
+fn key_and_packet_of_one_message_are_told_apart() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let mut loaded = Loaded::new(Method::Multi);
+    let _attached = loaded.attach(&probes);
+    running.order("k");
+    let events = loaded.events();
+    let received = &events[0];
+    // See tests/usdt/main.c.
+    assert_eq!((received.key_len, &received.key), (100, &packet(0, 100)));
+    assert_eq!((received.packet_len, &received.packet), (60, &packet(116, 60)));
+}
+
+#[test]
+fn threads_write_at_the_same_time() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let config = Config { ring_bytes: 1 << 22, ..CONFIG };
+    let mut loaded = Loaded::with(Method::Multi, &config);
+    let _attached = loaded.attach(&probes);
+    for _ in 0..5 {
+        running.order("p");
+        let mut threads: HashMap<u32, Vec<Event>> = HashMap::new();
+        for event in loaded.events() {
+            threads.entry(event.tid).or_default().push(event);
+        }
+        assert_eq!(threads.len(), 4);
+        for events in threads.values() {
+            assert!(events.is_sorted_by_key(|event| event.ts));
+            assert_eq!(events.len(), 3 * 1000);
+            for upcall in events.chunks(3) {
+                assert_eq!(kinds(upcall), [RecvUpcall, OpFlowPut, OpFlowExecute]);
+                assert_eq!((&upcall[0].packet, &upcall[0].key), (&packet(0, 60), &key(0, 100)));
+                assert_eq!(upcall[2].packet, packet(0, 60));
+                assert!(upcall.iter().all(|event| event.comm == "ovs-vswitchd"));
+            }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ fn two_capabilities_are_enough_for_uprobe_multi() {
     let (mut loaded, _attached) = with(BPF | PERFMON, || {
         // The best method of this kernel is found without others, too.
         let programs = Programs::load(&CONFIG);
-        let mut loaded = Loaded::of(programs.unwrap_or_else(|error| panic!("{error}")));
+        let loaded = Loaded::of(programs.unwrap_or_else(|error| panic!("{error}")));
         let attached = loaded.attach(&probes);
         (loaded, attached)
     });

@@ -71,10 +71,8 @@ impl<'a> LiveRecord<'a> {
                 event.upcall_type = body.upcall_cmd;
                 event.datapath = name(&body.names);
                 event.port_name = name(body.names.get(body.port_at.into()..)?);
-                event.packet = Captured::new(
-                    body.packet_len,
-                    bytes.get(..body.packet_captured.into())?,
-                );
+                event.packet =
+                    Captured::new(body.packet_len, bytes.get(..body.packet_captured.into())?);
                 event.linear_len = match body.data_len {
                     0 => 0,
                     fragments => body.packet_len.saturating_sub(fragments),
@@ -188,14 +186,8 @@ mod tests {
             ..Default::default()
         };
         let told = Head { introduces: 1, ..head(kind::RECV_UPCALL) };
-        let told = [
-            told.as_bytes(),
-            introduction().as_bytes(),
-            body.as_bytes(),
-            &name,
-            b"de--abc",
-        ]
-        .concat();
+        let told = [told.as_bytes(), introduction().as_bytes(), body.as_bytes(), &name, b"de--abc"]
+            .concat();
         let judge = |event: &RecordedEvent<'_>| {
             assert_eq!(event.packet, Captured::new(3, b"abc"));
             assert_eq!(event.key, Captured::new(9, b"de"));

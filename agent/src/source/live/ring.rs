@@ -45,9 +45,8 @@ impl Ring {
     ///
     /// The maps cannot be mapped.
     pub fn new(events: &MapData, state: &MapData, bytes: u64) -> io::Result<Self> {
-        let map = |map: &MapData, len| {
-            MmapOptions::new().len(len).map_raw(map.fd().as_fd().as_raw_fd())
-        };
+        let map =
+            |map: &MapData, len| MmapOptions::new().len(len).map_raw(map.fd().as_fd().as_raw_fd());
         let count = chunks(bytes) as usize;
         Ok(Self {
             chunks: map(events, count * size_of::<Chunk>())?,

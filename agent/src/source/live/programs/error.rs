@@ -126,7 +126,7 @@ fn too_old() -> String {
     }
 }
 
-/// The ring buffer takes Linux 5.8, cookies 5.15, and the tracepoint `ovs_dp_upcall` 5.16. Some
+/// The doorbell takes Linux 5.8, atomic operations 5.12, links of uprobes 5.15, and the tracepoint `ovs_dp_upcall` 5.16. Some
 /// distributions have them in older ones, so that this only explains a failure.
 fn is_too_old(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());

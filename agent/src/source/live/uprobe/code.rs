@@ -48,7 +48,8 @@ impl Instructions {
         let mut this = self.clone();
         for at in 1..this.instructions.len() {
             let [low, high] = &mut this.instructions[at - 1..=at] else { continue };
-            let constant = u64::from(high.imm.cast_unsigned()) << 32 | u64::from(low.imm.cast_unsigned());
+            let constant =
+                u64::from(high.imm.cast_unsigned()) << 32 | u64::from(low.imm.cast_unsigned());
             if low.code == LOAD_CONSTANT
                 && low.src_reg() == 0
                 && let Some(value) = Constant::of(constant).and_then(&value)

@@ -175,10 +175,7 @@ pub(super) fn open_event(pmu: u32, path: &CStr, site: Site, pid: Pid) -> io::Res
 }
 
 /// Runs a program for each event.
-pub(super) fn attach_event(
-    program: BorrowedFd<'_>,
-    event: BorrowedFd<'_>,
-) -> io::Result<OwnedFd> {
+pub(super) fn attach_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attr = PerfLink {
         prog_fd: number(program),
         event_fd: number(event),
