@@ -33,10 +33,22 @@ thread(void *argument)
     return NULL;
 }
 
+static void *
+thousand(void *argument)
+{
+    (void) argument;
+    for (int i = 0; i < 1000; i++) {
+        upcall(packet, 60);
+    }
+    return NULL;
+}
+
 static void
 obey(int order)
 {
+    pthread_t four[4];
     struct upcall first = { 0, 60, 100, packet, key }, second = { 1, 1500, 200, packet + 1, key + 1 };
+    struct upcall together = first;
     pthread_t other;
     pid_t child;
 
@@ -48,9 +60,20 @@ obey(int order)
         handle("system@ovs-system", &first, &second);
         break;
     case 'm':                   /* A thousand. */
-        for (int i = 0; i < 1000; i++) {
-            upcall(packet, 60);
+        thousand(NULL);
+        break;
+    case 'p':                   /* Four threads with a thousand each. */
+        for (int i = 0; i < 4; i++) {
+            pthread_create(&four[i], NULL, thousand, NULL);
         }
+        for (int i = 0; i < 4; i++) {
+            pthread_join(four[i], NULL);
+        }
+        break;
+    case 'k':                   /* Key and packet in one message, with 16 bytes between them. */
+        together.packet = packet + 116;
+        together.key = packet;
+        handle("system@ovs-system", &together, &(struct upcall) { 0, 0, 0, NULL, NULL });
         break;
     case 't':                   /* One in a new thread. */
         pthread_create(&other, NULL, thread, NULL);

@@ -196,7 +196,7 @@ pub(super) fn capture(
         }
         wait = if taken > taken_before { WAIT.0 } else { (wait * 2).min(WAIT.1) };
         taken_before = taken;
-        if left == Left::Nothing {
+        if left != Left::Perhaps {
             live.wait(wait);
         }
     }

@@ -1,26 +1,35 @@
 //! The BPF programs: each writes a record of what it saw to the ring buffer.
 //!
-//! Nobody is woken up for a record: the agent looks for itself, unless the ring gets full. A record
+//! Nobody is woken up for a record: the agent looks for itself, unless much was written. A record
 //! for which the ring has no room is counted in `LOST`, and its number (`Head::seq`) is left out.
 
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod emit;
+mod atomic;
+mod constant;
+mod context;
+mod event;
+mod ring;
+mod state;
 mod usdt;
 
 use core::ptr;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_probe_read_kernel;
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use aya_ebpf::macros::{kprobe, kretprobe, map, tracepoint, uprobe};
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::helpers::generated::{
+    bpf_probe_read_kernel as read_kernel, bpf_probe_read_kernel_str,
+};
+use aya_ebpf::macros::{kprobe, kretprobe, tracepoint, uprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext, TracePointContext};
-use emit::{Draft, config, emit_head, lose};
-use upspan_ebpf::config::upcalls;
-use upspan_ebpf::record::{DpUpcall, FlowExecute, RecvUpcall, UpcallFailed, kind};
+use constant::setting;
+use event::{Event, bounded, lose};
+use upspan_ebpf::config::{MAX_CAPTURE, halves, upcalls};
+use upspan_ebpf::record::{
+    DatapathName, DpUpcall, FlowExecute, MAX_GAP, RecvUpcall, UpcallFailed, kind,
+};
 use usdt::Arguments;
 
 /// `OVS_PACKET_CMD_ACTION` of include/uapi/linux/openvswitch.h.
@@ -28,87 +37,115 @@ const OVS_PACKET_CMD_ACTION: u8 = 2;
 /// `DPIF_UC_ACTION` of Open vSwitch's lib/dpif.h.
 const DPIF_UC_ACTION: u64 = 1;
 
-/// When the latest `dp_upcall` of each CPU was; 0 if it is not captured. `ovs_dp_upcall` runs with
-/// bottom halves disabled, so that none comes between its tracepoint and its return.
-#[map]
-static LATEST_UPCALL: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-
 #[tracepoint]
 fn dp_upcall(ctx: TracePointContext) -> u32 {
     let taken = try_dp_upcall(&ctx);
-    if let Some(latest) = LATEST_UPCALL.get_ptr_mut(0) {
-        // SAFETY: the pointer is to this CPU's element of the map.
-        unsafe { *latest = taken.unwrap_or(0) };
+    if let Some((_, cpu)) = state::cpu() {
+        // SAFETY: the pointer is to the map's element.
+        unsafe { (*cpu).latest_upcall = taken.unwrap_or(0) };
     }
     0
 }
 
+/// When it was, if it is captured.
+#[inline(always)]
 fn try_dp_upcall(ctx: &TracePointContext) -> Option<u64> {
-    let fields = config!(tracepoint);
-    // SAFETY: the offsets are those of the tracepoint's format.
-    let upcall_cmd: u8 = unsafe { ctx.read_at(fields.upcall_cmd.into()) }.ok()?;
+    let upcall_cmd = context::u8_at(ctx.as_ptr(), setting!(UpcallCmd));
     let wanted = if upcall_cmd == OVS_PACKET_CMD_ACTION { upcalls::ACTION } else { upcalls::MISS };
-    if config!(upcalls) & wanted == 0 {
+    if setting!(Upcalls) & u64::from(wanted) == 0 || !passes(ctx) {
         return None;
     }
-    let mut body = DpUpcall { upcall_cmd: upcall_cmd.into(), ..DpUpcall::default() };
-    read_data_loc(ctx, fields.dp_name, &mut body.datapath);
-    read_data_loc(ctx, fields.dev_name, &mut body.port);
-    if !passes(&config!(datapath), &body.datapath) || !passes(&config!(port), &body.port) {
-        return None;
-    }
-    // SAFETY: as above.
-    let (len, data_len, skb) = unsafe {
-        let len: u32 = ctx.read_at(fields.len.into()).ok()?;
-        let data_len: u32 = ctx.read_at(fields.data_len.into()).ok()?;
-        let skb: u64 = ctx.read_at(fields.skbaddr.into()).ok()?;
-        (len, data_len, skb)
-    };
-    body.packet_len = len;
-    body.data_len = data_len;
+    let len = context::u32_at(ctx.as_ptr(), setting!(Len));
+    let data_len = context::u32_at(ctx.as_ptr(), setting!(DataLen));
+    let skb = context::u64_at(ctx.as_ptr(), setting!(Skbaddr));
     // SAFETY: the helper checks the address.
-    let data = unsafe { bpf_probe_read_kernel((skb + u64::from(config!(skb_data))) as *const u64) };
-    let mut draft = Draft::new(kind::DP_UPCALL, body)?;
-    let ts = draft.ts();
-    if let Ok(data) = data {
-        draft.kernel_packet(data, len.saturating_sub(data_len).into());
+    let data = unsafe { bpf_probe_read_kernel((skb + setting!(SkbData)) as *const u64) };
+    let wanted = data.map_or(0, |_| len.saturating_sub(data_len).into());
+    let wanted = bounded(wanted, setting!(PacketLimit));
+
+    let event = Event::now(kind::DP_UPCALL)?;
+    let record = event.reserve(size_of::<DpUpcall>() as u64 + wanted)?;
+    let body = record.body::<DpUpcall>();
+    // SAFETY: there is room for it.
+    unsafe {
+        (*body).packet_len = len;
+        (*body).data_len = data_len;
+        (*body).upcall_cmd = upcall_cmd.into();
+        (*body).port_at = read_names(ctx, &mut (*body).names);
+        let captured = record.kernel_bytes(size_of::<DpUpcall>(), data.unwrap_or(0), wanted);
+        (*body).packet_captured = captured as u16;
     }
-    draft.emit();
-    Some(ts)
+    event.commit(&record);
+    Some(event.ts)
 }
 
-/// Reads a string field of the tracepoint.
+/// Where a string field of the tracepoint is: the lower half of a `__data_loc`.
 #[inline(always)]
-fn read_data_loc(ctx: &TracePointContext, field: u16, name: &mut [u8; 16]) {
-    // SAFETY: the helpers check the address; what a failed one leaves is an empty name.
-    unsafe {
-        let Ok(location) = ctx.read_at::<u32>(field.into()) else { return };
-        let from = ctx.as_ptr().cast::<u8>().add((location & 0xffff) as usize);
-        bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), name.len() as u32, from.cast());
+fn location(ctx: &TracePointContext, field: u64) -> u64 {
+    u64::from(context::u32_at(ctx.as_ptr(), field) & 0xffff)
+}
+
+/// Reads the names of datapath and port, and returns where the latter begins. They lie one behind
+/// the other, so that one look is enough.
+#[inline(always)]
+fn read_names(ctx: &TracePointContext, names: &mut [u8; 32]) -> u16 {
+    let dp_name = location(ctx, setting!(DpName));
+    let dev_name = location(ctx, setting!(DevName));
+    let port_at = dev_name.wrapping_sub(dp_name);
+    if port_at <= 16 {
+        read_name(ctx, dp_name, names.as_mut_ptr(), 32);
+        return port_at as u16;
     }
+    read_name(ctx, dp_name, names.as_mut_ptr(), 16);
+    read_name(ctx, dev_name, names[16..].as_mut_ptr(), 16);
+    16
+}
+
+#[inline(always)]
+fn read_name(ctx: &TracePointContext, at: u64, to: *mut u8, len: u32) {
+    // SAFETY: the helper checks the address; what a failed one leaves is an empty name.
+    unsafe { read_kernel(to.cast(), len, ctx.as_ptr().cast::<u8>().add(at as usize).cast()) };
+}
+
+/// Whether the datapath and the port are wanted.
+#[inline(always)]
+fn passes(ctx: &TracePointContext) -> bool {
+    let datapath = (setting!(DatapathLow), setting!(DatapathHigh));
+    let port = (setting!(PortLow), setting!(PortHigh));
+    is_named(ctx, setting!(DpName), datapath) && is_named(ctx, setting!(DevName), port)
 }
 
 /// Whether a name is the wanted one; an empty one wants all.
 #[inline(always)]
-fn passes(wanted: &[u8; 16], name: &[u8; 16]) -> bool {
-    if wanted[0] == 0 {
+fn is_named(ctx: &TracePointContext, field: u64, wanted: (u64, u64)) -> bool {
+    if wanted == (0, 0) {
         return true;
     }
-    u128::from_ne_bytes(*wanted) == u128::from_ne_bytes(*name)
+    let mut name = [0_u8; 16];
+    // SAFETY: the helper checks the address; what a failed one leaves is an empty name.
+    unsafe {
+        let from = ctx.as_ptr().cast::<u8>().add(location(ctx, field) as usize);
+        bpf_probe_read_kernel_str(name.as_mut_ptr().cast(), 16, from.cast());
+    }
+    halves(&name) == wanted
 }
 
 #[kretprobe]
 fn dp_upcall_return(ctx: RetProbeContext) -> u32 {
     let errno: i32 = ctx.ret();
-    let Some(latest) = LATEST_UPCALL.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the pointer is to this CPU's element of the map.
-    let dp_upcall = unsafe { ptr::replace(latest, 0) };
+    let Some((_, cpu)) = state::cpu() else { return 0 };
+    // SAFETY: the pointer is to the map's element.
+    let dp_upcall = unsafe { ptr::replace(&raw mut (*cpu).latest_upcall, 0) };
     if errno != 0
         && dp_upcall != 0
-        && let Some(draft) =
-            Draft::new(kind::UPCALL_FAILED, UpcallFailed { dp_upcall, errno, reserved: 0 })
+        && let Some(event) = Event::now(kind::UPCALL_FAILED)
+        && let Some(record) = event.reserve(size_of::<UpcallFailed>() as u64)
     {
-        draft.emit();
+        // SAFETY: there is room for it.
+        unsafe {
+            record.body::<UpcallFailed>().write(UpcallFailed { dp_upcall, errno, reserved: 0 })
+        };
+        event.commit(&record);
     }
     0
 }
@@ -116,7 +153,7 @@ fn dp_upcall_return(ctx: RetProbeContext) -> u32 {
 /// recv_upcall(name, type, packet, packet size, key, key size)
 #[uprobe]
 fn recv_upcall(ctx: ProbeContext) -> u32 {
-    if try_recv_upcall(&ctx).is_none() {
+    if try_recv_upcall(Arguments::of(&ctx)).is_none() {
         lose(kind::RECV_UPCALL);
     }
     0
@@ -124,27 +161,60 @@ fn recv_upcall(ctx: ProbeContext) -> u32 {
 
 /// `None` if the arguments cannot be read.
 #[inline(always)]
-fn try_recv_upcall(ctx: &ProbeContext) -> Option<()> {
-    let arguments = Arguments::of(ctx)?;
-    let upcall_type = arguments.get(1)?;
+fn try_recv_upcall(arguments: Arguments) -> Option<()> {
+    let upcall_type = arguments.get::<1>()?;
     let wanted = if upcall_type == DPIF_UC_ACTION { upcalls::ACTION } else { upcalls::MISS };
-    if config!(upcalls) & wanted == 0 {
+    if setting!(Upcalls) & u64::from(wanted) == 0 {
         return Some(());
     }
-    let (packet, packet_len) = (arguments.get(2)?, arguments.get(3)?);
-    let (key, key_len) = (arguments.get(4)?, arguments.get(5)?);
-    let body = RecvUpcall {
-        upcall_type: upcall_type as u32,
-        packet_len: packet_len as u32,
-        key_len: key_len as u32,
-        ..RecvUpcall::default()
+    let (packet, packet_len) = (arguments.get::<2>()?, arguments.get::<3>()?);
+    let (key, key_len) = arguments.get_both::<4, 5>()?;
+    let datapath = arguments.get::<0>()?;
+
+    let packet_wanted = bounded(packet_len, setting!(PacketLimit));
+    let key_wanted = bounded(key_len, setting!(KeyLimit));
+    // Both are in the message that the kernel has sent: where that is so, one look is enough.
+    let distance = packet.wrapping_sub(key);
+    let are_together =
+        key_wanted == key_len && distance >= key_len && distance - key_len <= MAX_GAP.into();
+    let packet_at = if are_together { distance } else { key_wanted };
+
+    let Some(event) = Event::now(kind::RECV_UPCALL) else { return Some(()) };
+    let names = event.names(datapath);
+    let mut bytes_at = size_of::<RecvUpcall>();
+    if names {
+        bytes_at += size_of::<DatapathName>();
+    }
+    let Some(record) = event.reserve(bytes_at as u64 + packet_at + packet_wanted) else {
+        return Some(());
     };
-    let name = arguments.get(0)?;
-    if let Some(mut draft) = Draft::new(kind::RECV_UPCALL, body) {
-        draft.user_name(name);
-        draft.user_packet(packet, packet_len);
-        draft.user_key(key, key_len);
-        draft.emit();
+    let (mut packet_captured, mut key_captured) = (packet_wanted, key_wanted);
+    if are_together {
+        if record.user_bytes(bytes_at, key, packet_at + packet_wanted) == 0 {
+            (packet_captured, key_captured) = (0, 0);
+        }
+    } else {
+        key_captured = record.user_bytes(bytes_at, key, key_wanted);
+        let packet_at = bounded(packet_at, MAX_CAPTURE.into()) as usize;
+        packet_captured = record.user_bytes(bytes_at + packet_at, packet, packet_wanted);
+    }
+    let body = record.body::<RecvUpcall>();
+    // SAFETY: there is room for it.
+    unsafe {
+        (*body).datapath = datapath;
+        (*body).packet_len = packet_len as u32;
+        (*body).key_len = key_len as u32;
+        (*body).upcall_type = upcall_type as u32;
+        (*body).packet_captured = packet_captured as u16;
+        (*body).key_captured = key_captured as u16;
+        (*body).packet_at = packet_at as u16;
+        (*body).names = names.into();
+    }
+    if names {
+        record.user_name(size_of::<RecvUpcall>(), datapath);
+        event.commit_named(&record, datapath);
+    } else {
+        event.commit(&record);
     }
     Some(())
 }
@@ -152,14 +222,14 @@ fn try_recv_upcall(ctx: &ProbeContext) -> Option<()> {
 /// op_flow_put(dpif, put, flow, request)
 #[uprobe]
 fn op_flow_put(_ctx: ProbeContext) -> u32 {
-    emit_head(kind::OP_FLOW_PUT);
+    Event::emit(kind::OP_FLOW_PUT);
     0
 }
 
 /// op_flow_execute(dpif, execute, packet, size, request)
 #[uprobe]
 fn op_flow_execute(ctx: ProbeContext) -> u32 {
-    if try_op_flow_execute(&ctx).is_none() {
+    if try_op_flow_execute(Arguments::of(&ctx)).is_none() {
         lose(kind::OP_FLOW_EXECUTE);
     }
     0
@@ -167,20 +237,24 @@ fn op_flow_execute(ctx: ProbeContext) -> u32 {
 
 /// `None` if the arguments cannot be read.
 #[inline(always)]
-fn try_op_flow_execute(ctx: &ProbeContext) -> Option<()> {
-    let arguments = Arguments::of(ctx)?;
-    let (packet, len) = (arguments.get(2)?, arguments.get(3)?);
-    let body = FlowExecute { packet_len: len as u32, reserved: 0 };
-    if let Some(mut draft) = Draft::new(kind::OP_FLOW_EXECUTE, body) {
-        draft.user_packet(packet, len);
-        draft.emit();
+fn try_op_flow_execute(arguments: Arguments) -> Option<()> {
+    let (packet, len) = (arguments.get::<2>()?, arguments.get::<3>()?);
+    let wanted = bounded(len, setting!(PacketLimit));
+    if let Some(event) = Event::now(kind::OP_FLOW_EXECUTE)
+        && let Some(record) = event.reserve(size_of::<FlowExecute>() as u64 + wanted)
+    {
+        let captured = record.user_bytes(size_of::<FlowExecute>(), packet, wanted);
+        let body = FlowExecute { packet_len: len as u32, packet_captured: captured as u32 };
+        // SAFETY: there is room for it.
+        unsafe { record.body::<FlowExecute>().write(body) };
+        event.commit(&record);
     }
     Some(())
 }
 
 #[kprobe]
 fn ovs_pkt_exec(_ctx: ProbeContext) -> u32 {
-    emit_head(kind::OVS_PKT_EXEC);
+    Event::emit(kind::OVS_PKT_EXEC);
     0
 }
 

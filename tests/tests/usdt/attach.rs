@@ -1,10 +1,13 @@
 //! The BPF programs run where the probes are, and nowhere else, and leave nothing behind.
 
+use std::collections::HashMap;
+
 use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
 use upspan::source::live::uprobe::Method;
 use upspan::source::live::usdt::probes::{ProbeKind, Probes};
+use upspan_ebpf::config::Config;
 
-use super::capture::{Event, Loaded, METHODS};
+use super::capture::{CONFIG, Event, Loaded, METHODS};
 use super::found;
 use super::memory::{is_probed, semaphore};
 use super::vswitchd::{Build, Running};
@@ -72,6 +75,47 @@ fn a_batch_has_its_upcalls_in_order_and_by_type() {
 }
 
 #[test]
+fn key_and_packet_of_one_message_are_told_apart() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let mut loaded = Loaded::new(Method::Multi);
+    let _attached = loaded.attach(&probes);
+    running.order("k");
+    let events = loaded.events();
+    let received = &events[0];
+    // See tests/usdt/main.c.
+    assert_eq!((received.key_len, &received.key), (100, &packet(0, 100)));
+    assert_eq!((received.packet_len, &received.packet), (60, &packet(116, 60)));
+}
+
+#[test]
+fn threads_write_at_the_same_time() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let config = Config { ring_bytes: 1 << 22, ..CONFIG };
+    let mut loaded = Loaded::with(Method::Multi, &config);
+    let _attached = loaded.attach(&probes);
+    for _ in 0..5 {
+        running.order("p");
+        let mut threads: HashMap<u32, Vec<Event>> = HashMap::new();
+        for event in loaded.events() {
+            threads.entry(event.tid).or_default().push(event);
+        }
+        assert_eq!(threads.len(), 4);
+        for events in threads.values() {
+            assert!(events.is_sorted_by_key(|event| event.ts));
+            assert_eq!(events.len(), 3 * 1000);
+            for upcall in events.chunks(3) {
+                assert_eq!(kinds(upcall), [RecvUpcall, OpFlowPut, OpFlowExecute]);
+                assert_eq!((&upcall[0].packet, &upcall[0].key), (&packet(0, 60), &key(0, 100)));
+                assert_eq!(upcall[2].packet, packet(0, 60));
+                assert!(upcall.iter().all(|event| event.comm == "ovs-vswitchd"));
+            }
+        }
+    }
+}
+
+#[test]
 fn threads_are_followed_and_forks_are_not() {
     let mut running = Running::start(Build::Program);
     let pid = running.pid().0;
@@ -118,7 +162,7 @@ fn nothing_is_left_behind() {
             let mut loaded = Loaded::new(method);
             let attached = loaded.attach(&probes);
             assert_eq!(probed(), 4, "{method}");
-            loaded.detach(attached);
+            drop(attached);
             assert_eq!(probed(), 0, "{method}");
             running.order("h");
             assert_eq!(loaded.events(), [], "{method}");
@@ -152,42 +196,9 @@ fn semaphores_count_up_while_a_program_is_attached() {
         // recv_upcall is at two places.
         assert_eq!(values(&running), [2, 1, 1], "{method}");
         assert_eq!(values(&other), [0, 0, 0], "{method}");
-        loaded.detach(attached);
+        drop(attached);
         assert_eq!(values(&running), [0, 0, 0], "{method}");
     }
-}
-
-#[test]
-fn places_are_used_again() {
-    let mut running = Running::start(Build::Program);
-    let probes = found(&running);
-    let mut loaded = Loaded::new(Method::Multi);
-    // Four places each time, of 256.
-    for _ in 0..65 {
-        let attached = loaded.attach(&probes);
-        loaded.detach(attached);
-    }
-    let _attached = loaded.attach(&probes);
-    running.order("h");
-    assert_one_upcall(&loaded.events(), running.pid().0);
-}
-
-#[test]
-fn more_places_than_there_is_room_for_are_refused() {
-    let running = Running::start(Build::Program);
-    let probes = found(&running);
-    let mut loaded = Loaded::new(Method::Multi);
-    let mut all: Vec<_> = (0..64).flat_map(|_| loaded.attach(&probes)).collect();
-    let refused = loaded.programs.attach_usdt(&probes);
-    assert!(refused.iter().all(Result::is_err));
-    let error = refused.into_iter().find_map(Result::err).expect("there is one");
-    assert_eq!(
-        error.to_string(),
-        "more than 256 places of USDT probes: name one process with --pid"
-    );
-    loaded.programs.detach(all.remove(0));
-    let results = loaded.programs.attach_usdt(&probes);
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
 }
 
 #[test]

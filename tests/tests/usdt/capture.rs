@@ -18,14 +18,15 @@ pub(crate) const CONFIG: Config = Config {
     key_limit: 512,
     upcalls: upcalls::MISS | upcalls::ACTION,
     skb_data: 0,
-    wake_at: 1 << 20,
+    ring_bytes: 1 << 20,
+    wake_bytes: 1 << 20,
     tracepoint: upspan_ebpf::config::TracepointFields {
-        dp_name: 0,
-        dev_name: 0,
-        skbaddr: 0,
-        len: 0,
-        data_len: 0,
-        upcall_cmd: 0,
+        dp_name: 16,
+        dev_name: 20,
+        skbaddr: 24,
+        len: 32,
+        data_len: 36,
+        upcall_cmd: 84,
     },
     datapath: [0; 16],
     port: [0; 16],
@@ -62,11 +63,11 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn new(method: Method) -> Self {
-        Self::with(method, &CONFIG, 1 << 20)
+        Self::with(method, &CONFIG)
     }
 
-    pub(crate) fn with(method: Method, config: &Config, ring_bytes: u32) -> Self {
-        Self::of(Programs::load_for(Some(method), config, ring_bytes).unwrap_or_else(|error| {
+    pub(crate) fn with(method: Method, config: &Config) -> Self {
+        Self::of(Programs::load_for(Some(method), config).unwrap_or_else(|error| {
             panic!("these tests take root and a kernel with BPF, 6.6 or later: {error}")
         }))
     }
@@ -77,24 +78,20 @@ impl Loaded {
     }
 
     /// Attaches to all of the probes.
-    pub(crate) fn attach(&mut self, probes: &Probes) -> Vec<Attached> {
+    pub(crate) fn attach(&self, probes: &Probes) -> Vec<Attached> {
         let results = self.programs.attach_usdt(probes).into_iter();
         results.map(|result| result.unwrap_or_else(|error| panic!("{error}"))).collect()
     }
 
-    pub(crate) fn detach(&mut self, attached: Vec<Attached>) {
-        attached.into_iter().for_each(|attached| self.programs.detach(attached));
-    }
-
     /// Whether a program has woken us up since the last time.
-    pub(crate) fn is_woken(&self) -> bool {
+    pub(crate) fn is_woken(&mut self) -> bool {
         self.capture.wait(Duration::ZERO)
     }
 
     /// What has come since the last time.
     pub(crate) fn seen(&mut self) -> Vec<Seen> {
         let (mut seen, mut left) = (Vec::new(), Left::Perhaps);
-        while left == Left::Perhaps {
+        while left != Left::Nothing {
             left = self
                 .capture
                 .drain(usize::MAX, |from_ring| {

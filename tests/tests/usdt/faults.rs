@@ -41,7 +41,7 @@ fn limits_and_types_are_those_of_the_configuration() {
     let mut running = Running::start(Build::Program);
     let probes = found(&running);
     let config = Config { packet_limit: 64, key_limit: 2048, upcalls: upcalls::ACTION, ..CONFIG };
-    let mut loaded = Loaded::with(Method::Multi, &config, 1 << 20);
+    let mut loaded = Loaded::with(Method::Multi, &config);
     let _attached = loaded.attach(&probes);
     running.order("b");
     let events = loaded.events();
@@ -55,8 +55,9 @@ fn what_a_full_ring_loses_is_counted_and_located() {
     let mut running = Running::start(Build::Program);
     let probes = found(&running);
     for method in METHODS {
-        // A page; the thousand upcalls take some sixty.
-        let mut loaded = Loaded::with(method, &CONFIG, 4096);
+        // A page; the thousand upcalls take some eighty.
+        let config = Config { ring_bytes: 1 << 12, ..CONFIG };
+        let mut loaded = Loaded::with(method, &config);
         let _attached = loaded.attach(&probes);
         running.order("m");
         let seen = loaded.seen();
@@ -75,10 +76,14 @@ fn what_a_full_ring_loses_is_counted_and_located() {
             assert!(captured(kind) > 0, "{method}: {kind:?}");
             assert_eq!(lost, [1000 - captured(kind)], "{method}: {kind:?}");
         }
-        // One that comes later says that some are missing before it, if it is on the same CPU.
-        running.order("mhh");
-        let seen = loaded.seen();
-        assert!(seen.contains(&Seen::Gap), "{method}: {seen:?}");
+        // The next one of the same CPU says that some are missing before it. Some round is on a CPU
+        // that an earlier one was on.
+        let cpus = std::thread::available_parallelism().expect("it is known").get();
+        let is_located = (0..=cpus).any(|_| {
+            running.order("m");
+            loaded.seen().contains(&Seen::Gap)
+        });
+        assert!(is_located, "{method}");
     }
 }
 
@@ -86,9 +91,9 @@ fn what_a_full_ring_loses_is_counted_and_located() {
 fn somebody_is_woken_up_only_when_the_ring_fills() {
     let mut running = Running::start(Build::Program);
     let probes = found(&running);
-    // A thousand upcalls take some 450 KiB.
-    let config = Config { wake_at: 1 << 17, ..CONFIG };
-    let mut loaded = Loaded::with(Method::Multi, &config, 1 << 20);
+    // A thousand upcalls take some 330 KiB.
+    let config = Config { wake_bytes: 1 << 17, ..CONFIG };
+    let mut loaded = Loaded::with(Method::Multi, &config);
     let _attached = loaded.attach(&probes);
     running.order("h");
     assert!(!loaded.is_woken(), "there is something, but not much");

@@ -33,8 +33,8 @@ fn two_capabilities_are_enough_for_uprobe_multi() {
     let probes = found(&running);
     let (mut loaded, _attached) = with(BPF | PERFMON, || {
         // The best method of this kernel is found without others, too.
-        let programs = Programs::load(&CONFIG, 1 << 20);
-        let mut loaded = Loaded::of(programs.unwrap_or_else(|error| panic!("{error}")));
+        let programs = Programs::load(&CONFIG);
+        let loaded = Loaded::of(programs.unwrap_or_else(|error| panic!("{error}")));
         let attached = loaded.attach(&probes);
         (loaded, attached)
     });
@@ -61,7 +61,7 @@ fn uprobes_of_perf_say_what_they_take() {
 #[test]
 fn programs_are_not_loaded_without_rights() {
     for effective in [CapabilitySet::empty(), BPF, PERFMON] {
-        let error = with(effective, || Programs::load(&CONFIG, 1 << 20).err());
+        let error = with(effective, || Programs::load(&CONFIG).err());
         let error = error.expect("it is refused").to_string();
         assert!(error.contains("CAP_BPF and CAP_PERFMON"), "{error}");
     }

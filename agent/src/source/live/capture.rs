@@ -11,6 +11,8 @@ use rustix::event::{Timespec, epoll};
 use super::losses::Losses;
 use super::programs::{Programs, ProgramsError};
 use super::record::LiveRecord;
+use super::ring::{DamagedRing, Ring};
+use super::threads::Threads;
 use crate::event::EventKind;
 
 /// What comes out of the ring buffer.
@@ -29,16 +31,30 @@ pub enum FromRing<'a> {
 pub enum Left {
     /// Nothing: all that had been written before was taken.
     Nothing,
+    /// Records that are not whole yet: programs are still writing them.
+    Unfinished,
     /// More, perhaps, than was to be taken at a time.
     Perhaps,
+}
+
+/// Why nothing can be taken any more.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The counts of lost records cannot be read.
+    #[error("cannot read how many events were lost: {0}")]
+    Losses(#[from] MapError),
+    /// See [`DamagedRing`].
+    #[error(transparent)]
+    Damaged(#[from] DamagedRing),
 }
 
 /// See the module.
 #[expect(missing_debug_implementations, reason = "aya's maps have none")]
 pub struct Capture {
-    ring: RingBuf<MapData>,
-    /// Tells when a program wakes us up. Edge-triggered, as a ring that only has something in it
-    /// is not worth it.
+    ring: Ring,
+    threads: Threads,
+    doorbell: RingBuf<MapData>,
+    /// Tells when a program wakes us up.
     wakeups: OwnedFd,
     losses: Losses,
 }
@@ -53,21 +69,26 @@ impl Capture {
     ///
     /// Their maps cannot be used.
     pub fn new(programs: &mut Programs) -> Result<Self, ProgramsError> {
-        let ring = programs.take_ring()?;
-        let wakeups = wakeups(&ring).map_err(ProgramsError::Wakeups)?;
-        Ok(Self { ring, wakeups, losses: Losses::new(programs.take_lost()?) })
+        let doorbell = programs.take_doorbell()?;
+        Ok(Self {
+            ring: programs.ring()?,
+            threads: Threads::default(),
+            wakeups: wakeups(&doorbell).map_err(ProgramsError::Wakeups)?,
+            doorbell,
+            losses: Losses::new(programs.take_lost()?),
+        })
     }
 
     /// Takes what is there: `most` records, or some thousand.
     ///
     /// # Errors
     ///
-    /// The kernel's counts of losses cannot be read.
+    /// See [`CaptureError`].
     pub fn drain(
         &mut self,
         most: usize,
         mut take: impl FnMut(FromRing<'_>),
-    ) -> Result<Left, MapError> {
+    ) -> Result<Left, CaptureError> {
         let most = most.min(Self::MOST);
         // Counted before the records are taken, as losses are from before the latest of them.
         self.losses.count(|kind, count| {
@@ -76,10 +97,12 @@ impl Capture {
             }
         })?;
         for _ in 0..most {
-            let Some(record) = self.ring.next() else { return Ok(Left::Nothing) };
-            match LiveRecord::parse(&record) {
+            let Some(record) = self.ring.next()? else {
+                return Ok(if self.ring.is_empty() { Left::Nothing } else { Left::Unfinished });
+            };
+            match LiveRecord::parse(&record, &mut self.threads) {
                 Ok((head, record)) => {
-                    if self.losses.precede(&head) {
+                    if head.lost_before() > 0 {
                         take(FromRing::Gap);
                     }
                     take(FromRing::Record(record));
@@ -93,20 +116,21 @@ impl Capture {
         Ok(Left::Perhaps)
     }
 
-    /// Waits until a program says that much is in the ring, or for so long. Returns whether one did
+    /// Waits until a program says that much was written, or for so long. Returns whether one did
     /// since the last time.
-    pub fn wait(&self, most: Duration) -> bool {
+    pub fn wait(&mut self, most: Duration) -> bool {
         let mut events = [MaybeUninit::uninit()];
         let timeout = Timespec::try_from(most).ok();
         let woken = epoll::wait(&self.wakeups, &mut events, timeout.as_ref());
+        // What is left there would wake us up again.
+        while self.doorbell.next().is_some() {}
         // Interrupted by a signal, it has waited long enough, too.
         woken.is_ok_and(|(events, _)| !events.is_empty())
     }
 }
 
-fn wakeups(ring: &RingBuf<MapData>) -> io::Result<OwnedFd> {
+fn wakeups(doorbell: &RingBuf<MapData>) -> io::Result<OwnedFd> {
     let wakeups = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-    epoll::add(&wakeups, ring, epoll::EventData::new_u64(0), flags)?;
+    epoll::add(&wakeups, doorbell, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     Ok(wakeups)
 }

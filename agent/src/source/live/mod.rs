@@ -15,7 +15,10 @@ mod place;
 pub mod ports;
 pub mod programs;
 pub mod record;
+#[expect(unsafe_code, reason = "memory that is shared with the BPF programs")]
+pub mod ring;
 pub mod targets;
+pub mod threads;
 pub mod uprobe;
 pub mod usdt;
 pub mod verifier;
@@ -24,12 +27,11 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aya::maps::MapError;
 use tracing::warn;
 use upspan_ebpf::config::Config;
 
 use self::capabilities::MissingCapabilities;
-use self::capture::{Capture, FromRing, Left};
+use self::capture::{Capture, CaptureError, FromRing, Left};
 pub use self::filter::{Name, NameError, UpcallTypes};
 
 use self::kernel::btf::{self, Btf, BtfError};
@@ -82,9 +84,9 @@ pub enum LiveError {
     /// See [`MonitorError`].
     #[error(transparent)]
     Ports(#[from] MonitorError),
-    /// The counts of lost records cannot be read.
-    #[error("cannot read how many events were lost: {0}")]
-    Losses(#[from] MapError),
+    /// See [`CaptureError`].
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
 }
 
 /// What a capture yields.
@@ -153,7 +155,8 @@ impl Live {
         let config = Config {
             packet_limit: options.packet_limit,
             key_limit: options.key_limit,
-            wake_at: options.ring_bytes / 8,
+            ring_bytes: options.ring_bytes,
+            wake_bytes: options.ring_bytes / 8,
             upcalls: options.upcalls.bits(),
             datapath: options.datapath.map(Name::padded).unwrap_or_default(),
             port: options.port.map(Name::padded).unwrap_or_default(),
@@ -164,7 +167,7 @@ impl Live {
         let mut monitor = PortMonitor::open()?;
         monitor.update(&mut ports)?;
         let mut targets = Targets::new(options.pid);
-        let mut programs = Programs::load(&config, options.ring_bytes)?;
+        let mut programs = Programs::load(&config)?;
         let capture = Capture::new(&mut programs)?;
         targets.start(&mut programs)?;
         // Last, so that no upcall is seen in the kernel whose other events are not.
@@ -183,7 +186,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// The kernel does not say what was lost.
+    /// See [`CaptureError`].
     pub fn drain(
         &mut self,
         most: usize,
@@ -220,7 +223,7 @@ impl Live {
     }
 
     /// Waits until much of the ring buffer is full, or for so long.
-    pub fn wait(&self, most: Duration) {
+    pub fn wait(&mut self, most: Duration) {
         let _woken = self.capture.wait(most);
     }
 }

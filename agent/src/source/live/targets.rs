@@ -86,7 +86,7 @@ impl Targets {
         let ended: Vec<_> = self.attached.extract_if(|id, _| !runs(*id, &processes)).collect();
         for (id, attached) in ended {
             info!(pid = id.pid.0, "ovs-vswitchd has ended");
-            attached.into_iter().for_each(|attached| programs.detach(attached));
+            drop(attached);
         }
         self.refused.retain(|id| runs(*id, &processes));
         for process in processes {

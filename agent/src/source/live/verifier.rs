@@ -43,8 +43,10 @@ pub(super) fn denied(error: &io::Error) -> &'static str {
 
 /// The last line of the verifier's output that is no statistics.
 fn last_complaint(log: &str) -> Option<String> {
+    const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+    let is_statistics = |line: &str| STATISTICS.iter().any(|start| line.starts_with(start));
     let mut lines = log.lines().rev().map(str::trim);
-    lines.find(|line| !line.is_empty() && !line.starts_with("processed ")).map(str::to_owned)
+    lines.find(|line| !line.is_empty() && !is_statistics(line)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -54,7 +56,7 @@ mod tests {
     #[test]
     fn the_verifiers_reason_is_told_and_not_its_steps() {
         let log = "0: (bf) r6 = r1\n1: (85) call bpf_ringbuf_output#130\nR2 min value is negative\n\
-                   processed 7 insns (limit 1000000) max_states_per_insn 0\n\n";
+                   verification time 93 usec\nstack depth 192+0\nprocessed 7 insns (limit 1000000) max_states_per_insn 0\n\n";
         let invalid = io::Error::from_raw_os_error(Errno::INVAL.raw_os_error());
         insta::assert_snapshot!(
             Rejected::new("recv_upcall", invalid, log),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use upspan_ebpf::config::TracepointFields;
+use upspan_ebpf::config::{FIELDS, TracepointFields};
 
 /// Where tracefs is mounted: on its own, or below debugfs.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -33,6 +33,17 @@ pub enum TracepointError {
     /// It has changed since upspan was written.
     #[error("the tracepoint openvswitch:ovs_dp_upcall has no field {0}: upspan does not know it")]
     NoField(&'static str),
+    /// As above.
+    #[error(
+        "the tracepoint openvswitch:ovs_dp_upcall has its field {name} at {offset}: upspan does \
+         not know it"
+    )]
+    Place {
+        /// Name of the field.
+        name: &'static str,
+        /// Its offset in bytes.
+        offset: u16,
+    },
 }
 
 /// The fields of `openvswitch:ovs_dp_upcall`.
@@ -51,14 +62,18 @@ pub fn ovs_dp_upcall() -> Result<TracepointFields, TracepointError> {
 }
 
 fn parse(format: &str) -> Result<TracepointFields, TracepointError> {
-    let offset = |name| field(format, name).ok_or(TracepointError::NoField(name));
+    let offset = |name, size| {
+        let offset = field(format, name).ok_or(TracepointError::NoField(name))?;
+        let is_readable = FIELDS.contains(&offset) && offset % size == 0;
+        if is_readable { Ok(offset) } else { Err(TracepointError::Place { name, offset }) }
+    };
     Ok(TracepointFields {
-        dp_name: offset("dp_name")?,
-        dev_name: offset("dev_name")?,
-        skbaddr: offset("skbaddr")?,
-        len: offset("len")?,
-        data_len: offset("data_len")?,
-        upcall_cmd: offset("upcall_cmd")?,
+        dp_name: offset("dp_name", 4)?,
+        dev_name: offset("dev_name", 4)?,
+        skbaddr: offset("skbaddr", 8)?,
+        len: offset("len", 4)?,
+        data_len: offset("data_len", 4)?,
+        upcall_cmd: offset("upcall_cmd", 1)?,
     })
 }
 

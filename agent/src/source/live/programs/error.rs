@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use aya::EbpfError;
 use aya::programs::ProgramError;
-use upspan_ebpf::argument::MAX_PLACES;
 
 use super::super::uprobe::{AttachError, CodeError};
 use super::super::usdt::probes::ProbeKind;
@@ -54,6 +53,9 @@ pub enum ProgramsError {
         /// Why it was not.
         source: AttachError,
     },
+    /// It is not known how many processors there are.
+    #[error("cannot read how many processors there are: {0}")]
+    Cpus(#[source] io::Error),
     /// A map is not usable.
     #[error("cannot use the BPF map {name}: {source}")]
     Map {
@@ -62,15 +64,15 @@ pub enum ProgramsError {
         /// Why not.
         source: aya::maps::MapError,
     },
+    /// The ring buffer cannot be mapped.
+    #[error("cannot map the ring buffer: {0}; --buffer-page-count makes it smaller")]
+    Ring(#[source] io::Error),
     /// The ring buffer cannot be waited for.
     #[error("cannot wait for the BPF ring buffer: {0}")]
     Wakeups(#[source] io::Error),
     /// The object that was built in lacks something.
     #[error("the BPF object lacks {0}, so build upspan again")]
     Lacks(&'static str),
-    /// More probes than the programs can tell apart.
-    #[error("more than {MAX_PLACES} places of USDT probes: name one process with --pid")]
-    TooManyPlaces,
 }
 
 impl ProgramsError {
@@ -124,7 +126,7 @@ fn too_old() -> String {
     }
 }
 
-/// The ring buffer takes Linux 5.8, cookies 5.15, and the tracepoint `ovs_dp_upcall` 5.16. Some
+/// The doorbell takes Linux 5.8, atomic operations 5.12, links of uprobes 5.15, and the tracepoint `ovs_dp_upcall` 5.16. Some
 /// distributions have them in older ones, so that this only explains a failure.
 fn is_too_old(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());

@@ -5,16 +5,19 @@ mod error;
 
 use std::sync::Arc;
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, RingBuf};
 use aya::programs::{KProbe, Program, TracePoint};
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use tracing::debug;
-use upspan_ebpf::argument::{MAX_PLACES, Place};
-use upspan_ebpf::config::{CONFIG, Config};
+use upspan_ebpf::config::Config;
+use upspan_ebpf::constant::Constant;
+use upspan_ebpf::ring::chunks;
 use zerocopy::IntoBytes;
 
-use super::place::place;
-use super::uprobe::{Code, Method, Site, UprobeLink, UprobeProgram};
+use super::place::constant;
+use super::ring::Ring;
+use super::uprobe::{Code, Instructions, Method, Site, UprobeLink, UprobeProgram, object_with};
 use super::usdt::probes::{Probe, ProbeKind, Probes};
 use super::usdt::process::Pid;
 pub use error::ProgramsError;
@@ -34,9 +37,8 @@ const fn name(kind: ProbeKind) -> &'static str {
 #[derive(Debug)]
 pub struct Attached {
     kind: ProbeKind,
-    link: UprobeLink,
-    /// What its places are known by to the program: their positions in the map `PLACES`.
-    cookies: Vec<u32>,
+    /// One for each place: where its arguments are is written into the program.
+    links: Vec<UprobeLink>,
 }
 
 impl Attached {
@@ -49,39 +51,28 @@ impl Attached {
     /// At how many places.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.cookies.len()
+        self.links.len()
     }
-}
-
-/// Those of [`ProbeKind::ALL`], in this order.
-type Uprobes = [UprobeProgram; ProbeKind::ALL.len()];
-
-/// A [`Place`], as aya can write it.
-type Words = [u64; size_of::<Place>() / 8];
-
-fn words(probe: &Probe) -> Words {
-    zerocopy::transmute!(place(probe))
 }
 
 /// The programs; see the module.
 #[expect(missing_debug_implementations, reason = "aya's maps have none")]
 pub struct Programs {
     ebpf: Ebpf,
-    uprobes: Uprobes,
-    places: Array<MapData, Words>,
-    /// Positions that are free.
-    cookies: Vec<u32>,
+    ring_bytes: u32,
+    /// Of the probes of [`ProbeKind::ALL`], in this order: without what is special to a place.
+    uprobes: [Instructions; ProbeKind::ALL.len()],
+    method: Method,
 }
 
 impl Programs {
-    /// Loads all of them. `ring_bytes` is the size of the ring buffer: a power of two, and whole
-    /// pages.
+    /// Loads those of the kernel. [`Config::ring_bytes`] is the size of the ring buffer.
     ///
     /// # Errors
     ///
     /// The kernel refuses them.
-    pub fn load(config: &Config, ring_bytes: u32) -> Result<Self, ProgramsError> {
-        Self::load_for(None, config, ring_bytes)
+    pub fn load(config: &Config) -> Result<Self, ProgramsError> {
+        Self::load_for(None, config)
     }
 
     /// As [`Programs::load`], with a method of attaching to processes, or the best that this
@@ -90,19 +81,24 @@ impl Programs {
     /// # Errors
     ///
     /// As for [`Programs::load`].
-    pub fn load_for(
-        method: Option<Method>,
-        config: &Config,
-        ring_bytes: u32,
-    ) -> Result<Self, ProgramsError> {
+    pub fn load_for(method: Option<Method>, config: &Config) -> Result<Self, ProgramsError> {
+        let cpus = nr_cpus().map_err(|(_, source)| ProgramsError::Cpus(source))?;
+        let object = object_with(OBJECT, |constant| match constant {
+            Constant::Setting(setting) => Some(config.get(setting)),
+            Constant::Argument(..) => None,
+        });
         let mut ebpf = EbpfLoader::new()
-            .override_global(CONFIG, config.as_bytes(), true)
-            .map_max_entries("EVENTS", ring_bytes)
-            .load(OBJECT)?;
-        let code = Code::new(OBJECT, &ebpf)?;
-        let uprobes = match method {
-            Some(method) => load_uprobes(&code, method)?,
-            None => load_best(&code)?,
+            .map_max_entries("EVENTS", chunks(config.ring_bytes.into()))
+            // One for the positions, and one for each.
+            .map_max_entries("STATE", u32::try_from(cpus + 1).unwrap_or(u32::MAX))
+            .load(object.as_bytes())?;
+        let code = Code::new(object.as_bytes(), &ebpf)?;
+        let [recv_upcall, op_flow_put, op_flow_execute] =
+            ProbeKind::ALL.map(|kind| code.program(name(kind)));
+        let uprobes = [recv_upcall?, op_flow_put?, op_flow_execute?];
+        let method = match method {
+            Some(method) => method,
+            None => best_method(&code)?,
         };
         let tracepoint = program::<TracePoint>(&mut ebpf, "dp_upcall")?.load();
         tracepoint.map_err(|error| ProgramsError::rejected("dp_upcall", error))?;
@@ -110,30 +106,41 @@ impl Programs {
             let loaded = program::<KProbe>(&mut ebpf, name)?.load();
             loaded.map_err(|error| ProgramsError::rejected(name, error))?;
         }
-        let map = ebpf.take_map("PLACES").ok_or(ProgramsError::Lacks("the map PLACES"))?;
-        let places =
-            Array::try_from(map).map_err(|source| ProgramsError::Map { name: "PLACES", source })?;
-        Ok(Self { ebpf, uprobes, places, cookies: (0..MAX_PLACES).rev().collect() })
+        Ok(Self { ebpf, ring_bytes: config.ring_bytes, uprobes, method })
     }
 
-    /// The ring buffer.
+    /// The ring buffer. Only one may take records out of it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be mapped.
+    pub fn ring(&self) -> Result<Ring, ProgramsError> {
+        let array = |name| match self.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(ProgramsError::Lacks(name)),
+        };
+        Ring::new(array("EVENTS")?, array("STATE")?, self.ring_bytes.into())
+            .map_err(ProgramsError::Ring)
+    }
+
+    /// What wakes up whoever waits for records.
     ///
     /// # Errors
     ///
     /// It was taken before, or cannot be mapped.
-    pub fn take_ring(&mut self) -> Result<RingBuf<MapData>, ProgramsError> {
-        let map = self.ebpf.take_map("EVENTS").ok_or(ProgramsError::Lacks("the map EVENTS"))?;
-        RingBuf::try_from(map).map_err(|source| ProgramsError::Map { name: "EVENTS", source })
+    pub fn take_doorbell(&mut self) -> Result<RingBuf<MapData>, ProgramsError> {
+        let map = self.ebpf.take_map("DOORBELL").ok_or(ProgramsError::Lacks("DOORBELL"))?;
+        RingBuf::try_from(map).map_err(|source| ProgramsError::Map { name: "DOORBELL", source })
     }
 
-    /// How many records there was no room for, by kind and CPU.
+    /// How many records there was no room for, by kind.
     ///
     /// # Errors
     ///
     /// It was taken before.
-    pub fn take_lost(&mut self) -> Result<PerCpuArray<MapData, u64>, ProgramsError> {
-        let map = self.ebpf.take_map("LOST").ok_or(ProgramsError::Lacks("the map LOST"))?;
-        PerCpuArray::try_from(map).map_err(|source| ProgramsError::Map { name: "LOST", source })
+    pub fn take_lost(&mut self) -> Result<Array<MapData, u64>, ProgramsError> {
+        let map = self.ebpf.take_map("LOST").ok_or(ProgramsError::Lacks("LOST"))?;
+        Array::try_from(map).map_err(|source| ProgramsError::Map { name: "LOST", source })
     }
 
     /// Attaches to the kernel's module.
@@ -156,85 +163,57 @@ impl Programs {
     }
 
     /// Attaches to the probes of a process: for each probe and file, how that went.
-    pub fn attach_usdt(&mut self, probes: &Probes) -> Vec<Result<Attached, ProgramsError>> {
+    pub fn attach_usdt(&self, probes: &Probes) -> Vec<Result<Attached, ProgramsError>> {
         let pid = probes.process.pid;
         let mut results = Vec::new();
-        for (kind, program) in ProbeKind::ALL.into_iter().zip(&self.uprobes) {
+        for (kind, code) in ProbeKind::ALL.into_iter().zip(&self.uprobes) {
             let found: Vec<_> = probes.found.iter().filter(|probe| probe.kind == kind).collect();
             // Those of a file were found one after the other.
             for found in found.chunk_by(|one, other| Arc::ptr_eq(&one.file, &other.file)) {
-                let Some(left) = self.cookies.len().checked_sub(found.len()) else {
-                    results.push(Err(ProgramsError::TooManyPlaces));
-                    continue;
-                };
-                let cookies = self.cookies.split_off(left);
-                match attach(program, &mut self.places, found, &cookies, pid) {
-                    Ok(link) => results.push(Ok(Attached { kind, link, cookies })),
-                    Err(error) => {
-                        self.cookies.extend(cookies);
-                        results.push(Err(error));
-                    }
-                }
+                let links = found.iter().map(|probe| attach(code, probe, self.method, pid));
+                results.push(links.collect::<Result<_, _>>().map(|links| Attached { kind, links }));
             }
         }
         results
     }
-
-    /// Lets go of a probe.
-    pub fn detach(&mut self, attached: Attached) {
-        let Attached { link, cookies, .. } = attached;
-        // The kernel waits for programs that run, so that none uses its cookie after this.
-        drop(link);
-        self.cookies.extend(cookies);
-    }
 }
 
-/// Attaches to the places of a probe in one file.
+/// Attaches to a place of a probe.
 fn attach(
-    program: &UprobeProgram,
-    places: &mut Array<MapData, Words>,
-    found: &[&Probe],
-    cookies: &[u32],
+    code: &Instructions,
+    probe: &Probe,
+    method: Method,
     pid: Pid,
 ) -> Result<UprobeLink, ProgramsError> {
-    let mut sites = Vec::with_capacity(found.len());
-    for (probe, &cookie) in found.iter().zip(cookies) {
-        places
-            .set(cookie, words(probe), 0)
-            .map_err(|source| ProgramsError::Map { name: "PLACES", source })?;
-        sites.push(Site { offset: probe.offset, semaphore: probe.semaphore, cookie });
-    }
-    let first = found.first().ok_or(ProgramsError::Lacks("a place"))?;
-    program.attach(&first.file.attach_path(), &sites, pid).map_err(|source| {
+    let code = code.with(|wanted| match wanted {
+        Constant::Argument(argument, field) => Some(constant(&probe.arguments, argument, field)),
+        Constant::Setting(_) => None,
+    });
+    let program = UprobeProgram::load(name(probe.kind), &code, method)?;
+    let site = Site { offset: probe.offset, semaphore: probe.semaphore };
+    program.attach(&probe.file.attach_path(), site, pid).map_err(|source| {
         ProgramsError::AttachUsdt {
-            kind: first.kind,
-            path: first.file.path().to_owned(),
+            kind: probe.kind,
+            path: probe.file.path().to_owned(),
             pid,
             source,
         }
     })
 }
 
-fn load_best(code: &Code) -> Result<Uprobes, ProgramsError> {
-    // Kernels without uprobe_multi may refuse programs for it or take them.
-    let method = match load_uprobes(code, Method::Multi) {
-        Ok(programs) if programs.iter().all(UprobeProgram::multi_works) => {
-            debug!("attaching by {}", Method::Multi);
-            return Ok(programs);
-        }
-        Ok(_) | Err(ProgramsError::Rejected { .. }) => Method::Perf,
-        Err(error) => return Err(error),
-    };
+fn best_method(code: &Code) -> Result<Method, ProgramsError> {
+    // One without arguments, which is whole as it is. Kernels without uprobe_multi may refuse
+    // programs for it or take them.
+    let name = name(ProbeKind::FlowPut);
+    let tried = UprobeProgram::load(name, &code.program(name)?, Method::Multi);
+    if tried.is_ok_and(|program| program.multi_works()) {
+        debug!("attaching by {}", Method::Multi);
+        return Ok(Method::Multi);
+    }
+    let method = Method::Perf;
     debug!("attaching by {method}: this kernel has no uprobe_multi, or one that sees one thread");
-    load_uprobes(code, method)
-}
-
-fn load_uprobes(code: &Code, method: Method) -> Result<Uprobes, ProgramsError> {
-    let [recv_upcall, op_flow_put, op_flow_execute] = ProbeKind::ALL.map(|kind| {
-        let name = name(kind);
-        Ok::<_, ProgramsError>(UprobeProgram::load(name, &code.program(name)?, method)?)
-    });
-    Ok([recv_upcall?, op_flow_put?, op_flow_execute?])
+    UprobeProgram::load(name, &code.program(name)?, method)?;
+    Ok(method)
 }
 
 fn program<'e, P>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut P, ProgramsError>
@@ -258,12 +237,20 @@ mod tests {
             key_limit: 2048,
             upcalls: upcalls::MISS | upcalls::ACTION,
             skb_data: 208,
-            wake_at: 0,
-            tracepoint: TracepointFields::default(),
+            ring_bytes: 1 << 16,
+            wake_bytes: 1 << 13,
+            tracepoint: TracepointFields {
+                dp_name: 16,
+                dev_name: 20,
+                skbaddr: 24,
+                len: 32,
+                data_len: 36,
+                upcall_cmd: 84,
+            },
             datapath: *b"ovs-system\0\0\0\0\0\0",
             port: *b"veth0\0\0\0\0\0\0\0\0\0\0\0",
         };
-        if let Err(error) = Programs::load(&config, 1 << 16) {
+        if let Err(error) = Programs::load(&config) {
             panic!("{error}: {error:?}");
         }
     }

@@ -10,6 +10,7 @@ use aya::maps::Map;
 use aya_obj::generated::bpf_insn;
 use aya_obj::relocation::EbpfRelocationError;
 use aya_obj::{Object, ParseError};
+use upspan_ebpf::constant::Constant;
 
 /// Why there are none.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,55 @@ pub struct Code(Object);
 pub struct Instructions {
     pub(super) license: CString,
     pub(super) instructions: Vec<bpf_insn>,
+}
+
+/// `BPF_LD | BPF_DW | BPF_IMM` of include/uapi/linux/bpf.h: the instruction that loads a constant of
+/// 64 bits, the upper half of which is in the next one. With a source register it is something else.
+const LOAD_CONSTANT: u8 = 0x18;
+
+impl Instructions {
+    /// With its constants of these kinds set.
+    #[must_use]
+    pub fn with(&self, value: impl Fn(Constant) -> Option<u64>) -> Self {
+        let mut this = self.clone();
+        for at in 1..this.instructions.len() {
+            let [low, high] = &mut this.instructions[at - 1..=at] else { continue };
+            let constant =
+                u64::from(high.imm.cast_unsigned()) << 32 | u64::from(low.imm.cast_unsigned());
+            if low.code == LOAD_CONSTANT
+                && low.src_reg() == 0
+                && let Some(value) = Constant::of(constant).and_then(&value)
+            {
+                low.imm = (value as u32).cast_signed();
+                high.imm = ((value >> 32) as u32).cast_signed();
+            }
+        }
+        this
+    }
+}
+
+/// A BPF object with constants of its programs set, as words of 8 bytes. They are looked for in all
+/// of it: nothing but an instruction looks like one.
+#[must_use]
+pub fn object_with(object: &[u8], value: impl Fn(Constant) -> Option<u64>) -> Vec<u64> {
+    const OPERATION: u64 = 0xffff_f0ff;
+    const LOW: u64 = 0xffff_ffff;
+    let words = object.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    });
+    let mut words: Vec<u64> = words.collect();
+    for at in 1..words.len() {
+        let [low, high] = &mut words[at - 1..=at] else { continue };
+        let is_load = *low & OPERATION == u64::from(LOAD_CONSTANT) && *high & LOW == 0;
+        let constant = *high & !LOW | *low >> 32;
+        if is_load && let Some(value) = Constant::of(constant).and_then(&value) {
+            *low = *low & LOW | value << 32;
+            *high = value & !LOW;
+        }
+    }
+    words
 }
 
 impl Code {
@@ -69,6 +119,31 @@ impl Code {
 
 /// Of the kinds of maps that the programs use.
 fn descriptor(map: &Map) -> Option<i32> {
-    let (Map::Array(map) | Map::PerCpuArray(map) | Map::RingBuf(map)) = map else { return None };
+    let (Map::Array(map) | Map::RingBuf(map)) = map else { return None };
     Some(map.fd().as_fd().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use upspan_ebpf::config::Setting;
+    use zerocopy::IntoBytes;
+
+    use super::*;
+
+    #[test]
+    fn a_constant_is_set_where_it_is_loaded_and_nowhere_else() {
+        let constant = Constant::Setting(Setting::KeyLimit);
+        let marker = constant.marker();
+        let load = |registers: u8, value: u64| {
+            let low = u64::from(LOAD_CONSTANT) | u64::from(registers) << 8 | value << 32;
+            [low, value >> 32 << 32]
+        };
+        let values = |of| (of == constant).then_some(0x1234_5678_9abc_def0);
+        let other = Constant::Setting(Setting::PacketLimit).marker();
+        // Into register 3; into register 3 what register 1 stands for; another; no instruction.
+        let object = [load(0x03, marker), load(0x13, marker), load(0x03, other), [0, marker]];
+        let mut expected = object;
+        expected[0] = load(0x03, 0x1234_5678_9abc_def0);
+        assert_eq!(object_with(object.as_flattened().as_bytes(), values), expected.as_flattened());
+    }
 }

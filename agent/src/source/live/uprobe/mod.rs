@@ -1,7 +1,7 @@
 //! Uprobes: programs that run when a process comes to an instruction of a file.
 //!
-//! The kernel has two ways. uprobe_multi (6.6) takes all places of a file in one call. Before,
-//! each place is an event of perf. Both count up the probes' semaphores in the memory of the
+//! The kernel has two ways: uprobe_multi (6.6), which takes fewer rights, and before that an event
+//! of perf. Both count up the probes' semaphores in the memory of the
 //! process while they are attached. Both keep to one process with all of its threads, also those
 //! that are started later; a process that it forks has none of the probes.
 
@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::usdt::address::FileOffset;
 use super::usdt::process::Pid;
 use super::verifier::{Rejected, denied};
-pub use code::{Code, CodeError, Instructions};
+pub use code::{Code, CodeError, Instructions, object_with};
 use sys::Purpose;
 
 /// Type of the event source of perf's uprobes.
@@ -31,9 +31,9 @@ const PMU: &str = "/sys/bus/event_source/devices/uprobe/type";
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// All places of a file at once: uprobe_multi, Linux 6.6.
+    /// uprobe_multi, Linux 6.6.
     Multi,
-    /// One event of perf for each place. Its cookie takes Linux 5.15.
+    /// An event of perf. Its link takes Linux 5.15.
     Perf,
 }
 
@@ -53,8 +53,6 @@ pub struct Site {
     pub offset: FileOffset,
     /// The semaphore to count up, if there is one.
     pub semaphore: Option<FileOffset>,
-    /// What the program gets from `bpf_get_attach_cookie`.
-    pub cookie: u32,
 }
 
 impl Site {
@@ -103,12 +101,12 @@ pub struct UprobeProgram {
     method: Method,
 }
 
-/// A program that is attached to places of a file. It is detached when this is dropped, or when
+/// A program that is attached to a place of a file. It is detached when this is dropped, or when
 /// the agent ends in whichever way: nothing else holds it.
 #[derive(Debug)]
 #[must_use]
 pub struct UprobeLink {
-    _links: Vec<OwnedFd>,
+    _link: OwnedFd,
 }
 
 impl UprobeProgram {
@@ -144,37 +142,31 @@ impl UprobeProgram {
     pub fn multi_works(&self) -> bool {
         // A directory is no file to probe, which a kernel that knows the command says; one that
         // has the correction says that no process has this number, before it looks at the file.
-        let site = Site { offset: FileOffset(0), semaphore: None, cookie: 0 };
+        let site = Site { offset: FileOffset(0), semaphore: None };
         let tried = |pid| {
-            let refused = sys::attach_multi(self.fd.as_fd(), c"/", &[site], Pid(pid)).err()?;
+            let refused = sys::attach_multi(self.fd.as_fd(), c"/", site, Pid(pid)).err()?;
             Errno::from_io_error(&refused)
         };
         tried(0) == Some(Errno::BADF) && tried(u32::MAX) == Some(Errno::INVAL)
     }
 
-    /// Attaches it to places of a file, in one process.
+    /// Attaches it to a place of a file, in one process.
     ///
     /// # Errors
     ///
-    /// The kernel refuses one of the places, or the process has ended. Then it is at none of them.
-    pub fn attach(&self, path: &Path, sites: &[Site], pid: Pid) -> Result<UprobeLink, AttachError> {
+    /// The kernel refuses the place, or the process has ended.
+    pub fn attach(&self, path: &Path, site: Site, pid: Pid) -> Result<UprobeLink, AttachError> {
         let method = self.method;
         let refused = |source| AttachError::Refused { method, source };
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| refused(nul.into()))?;
         let program = self.fd.as_fd();
-        let links: io::Result<_> = match method {
-            Method::Multi => sys::attach_multi(program, &path, sites, pid).map(|link| vec![link]),
-            Method::Perf => {
-                let pmu = pmu()?;
-                let attach = |site: &Site| {
-                    let event = sys::open_event(pmu, &path, site, pid)?;
-                    // The link holds the event.
-                    sys::attach_event(program, event.as_fd(), site.cookie)
-                };
-                sites.iter().map(attach).collect()
-            }
+        let link = match method {
+            Method::Multi => sys::attach_multi(program, &path, site, pid),
+            Method::Perf => sys::open_event(pmu()?, &path, site, pid)
+                // The link holds the event.
+                .and_then(|event| sys::attach_event(program, event.as_fd())),
         };
-        Ok(UprobeLink { _links: links.map_err(refused)? })
+        Ok(UprobeLink { _link: link.map_err(refused)? })
     }
 }
 

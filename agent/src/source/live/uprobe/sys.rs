@@ -60,7 +60,6 @@ struct PerfLink {
     event_fd: u32,
     attach_type: u32,
     link_flags: u32,
-    cookie: u64,
 }
 
 /// `struct perf_event_attr` of include/uapi/linux/perf_event.h, up to `PERF_ATTR_SIZE_VER1`.
@@ -82,7 +81,7 @@ struct PerfEventAttr {
 
 const _: () = assert!(size_of::<ProgLoad>() == 72 && offset_of!(ProgLoad, prog_name) == 48);
 const _: () = assert!(size_of::<MultiLink>() == 64 && offset_of!(MultiLink, count) == 48);
-const _: () = assert!(size_of::<PerfLink>() == 24);
+const _: () = assert!(size_of::<PerfLink>() == 16);
 const _: () = assert!(size_of::<PerfEventAttr>() == 72);
 
 /// What a program is loaded for.
@@ -122,24 +121,21 @@ pub(super) fn load(
     bpf(BPF_PROG_LOAD as c_long, &attr)
 }
 
-/// Attaches a program to places of a file, in one process.
+/// Attaches a program to a place of a file, in one process.
 pub(super) fn attach_multi(
     program: BorrowedFd<'_>,
     path: &CStr,
-    sites: &[Site],
+    site: Site,
     pid: Pid,
 ) -> io::Result<OwnedFd> {
-    let offsets: Vec<u64> = sites.iter().map(|site| site.offset.0).collect();
-    let counters: Vec<u64> = sites.iter().map(Site::counter).collect();
-    let cookies: Vec<u64> = sites.iter().map(|site| site.cookie.into()).collect();
+    let (offset, counter) = (site.offset.0, site.counter());
     let attr = MultiLink {
         prog_fd: number(program),
         attach_type: BPF_TRACE_UPROBE_MULTI as u32,
         path: address(path.as_ptr()),
-        offsets: address(offsets.as_ptr()),
-        ref_ctr_offsets: address(counters.as_ptr()),
-        cookies: address(cookies.as_ptr()),
-        count: len(sites),
+        offsets: address(&raw const offset),
+        ref_ctr_offsets: address(&raw const counter),
+        count: 1,
         pid: pid.0,
         ..MultiLink::default()
     };
@@ -148,7 +144,7 @@ pub(super) fn attach_multi(
 
 /// Makes an event of each time that a process comes to a place of a file. `pmu` is the type of the
 /// event source `uprobe`.
-pub(super) fn open_event(pmu: u32, path: &CStr, site: &Site, pid: Pid) -> io::Result<OwnedFd> {
+pub(super) fn open_event(pmu: u32, path: &CStr, site: Site, pid: Pid) -> io::Result<OwnedFd> {
     let attr = PerfEventAttr {
         event_type: pmu,
         size: len(&[0_u8; size_of::<PerfEventAttr>()]),
@@ -179,16 +175,11 @@ pub(super) fn open_event(pmu: u32, path: &CStr, site: &Site, pid: Pid) -> io::Re
 }
 
 /// Runs a program for each event.
-pub(super) fn attach_event(
-    program: BorrowedFd<'_>,
-    event: BorrowedFd<'_>,
-    cookie: u32,
-) -> io::Result<OwnedFd> {
+pub(super) fn attach_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attr = PerfLink {
         prog_fd: number(program),
         event_fd: number(event),
         attach_type: BPF_PERF_EVENT as u32,
-        cookie: cookie.into(),
         ..PerfLink::default()
     };
     bpf(BPF_LINK_CREATE as c_long, &attr)

@@ -55,13 +55,18 @@ class Programs:
         return runs
 
     def map_total(self, name):
-        """The sum of a per-CPU array of 64-bit numbers."""
+        """The sum of an array of 64-bit numbers, or of one of them for each CPU."""
         found = [item["id"] for item in self._new("map") if item.get("name") == name]
         if not found:
             raise RuntimeError(f"there is no map {name}")
         entries = json.loads(run("bpftool", "-j", "map", "dump", "id", str(found[0])))
-        return sum(
-            int.from_bytes(bytes(int(byte, 16) for byte in value["value"]), "little")
-            for entry in entries
-            for value in entry["values"]
-        )
+        return sum(_number(value) for entry in entries for value in _values(entry))
+
+
+def _values(entry):
+    each_cpu = entry.get("values")
+    return [entry["value"]] if each_cpu is None else [cpu["value"] for cpu in each_cpu]
+
+
+def _number(value):
+    return int.from_bytes(bytes(int(byte, 16) for byte in value), "little")
