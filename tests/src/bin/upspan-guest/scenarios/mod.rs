@@ -3,7 +3,10 @@
 mod faults;
 mod judge;
 mod lossless;
+mod module;
 mod overload;
+mod refusals;
+mod script;
 mod socket_overflow;
 
 use std::path::Path;
@@ -32,6 +35,12 @@ pub(crate) enum Scenario {
     SocketOverflow,
     /// What comes and goes.
     Faults,
+    /// The kernel's module goes and comes.
+    Module,
+    /// Nothing can be captured.
+    Refusals,
+    /// A recording for upcall_cost.py, which reads it outside.
+    Script,
 }
 
 impl Scenario {
@@ -41,6 +50,9 @@ impl Scenario {
             Self::Overload => "overload",
             Self::SocketOverflow => "socket-overflow",
             Self::Faults => "faults",
+            Self::Module => "module",
+            Self::Refusals => "refusals",
+            Self::Script => "script",
         }
     }
 
@@ -52,6 +64,9 @@ impl Scenario {
             Self::Overload => overload::run(place, report),
             Self::SocketOverflow => socket_overflow::run(place, report),
             Self::Faults => faults::run(place, report),
+            Self::Module => module::run(place, report),
+            Self::Refusals => refusals::run(place, report),
+            Self::Script => script::run(place, report),
         };
         if let Err(error) = outcome {
             report.check("runs", false, format_args!("{error:#}"));
