@@ -73,13 +73,23 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     }
     let ended = agent.stop()?;
     report.check("run ends well", ended.is_well(), ended.said.join(" | "));
-    // It works off what it took.
-    let ended = collector.stop()?;
-    report.check("the collector ends well", ended.is_well(), ended.said.join(" | "));
-    traces.update();
+    let delivered: usize = ended.said.iter().filter_map(|line| delivered(line)).sum();
+    // The collector has no patience once it is asked to end.
+    let all = wait::until("all that was delivered has come", LIMIT, || {
+        traces.update();
+        Ok((traces.spans().count() >= delivered).then_some(()))
+    });
+    all.with_context(|| format!("{} of {delivered}", traces.spans().count()))?;
+    collector.stop()?;
     let judge = Judge::new(traces.spans());
     tried.iter().for_each(|tried| judge.judge(tried, report));
     Ok(())
+}
+
+/// How many spans were delivered, if this line says so: `5 spans: 5 delivered, 0 rejected, …`.
+fn delivered(line: &str) -> Option<usize> {
+    let (_, totals) = line.split_once(" spans: ")?;
+    totals.split_once(" delivered")?.0.parse().ok()
 }
 
 /// upspan, capturing.
