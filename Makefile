@@ -38,7 +38,7 @@ bench: setup-live ## Measure; BENCH_FULL=1 adds what takes minutes
 	$(CARGO) bench --locked --package upspan-tests
 
 bench-vm: setup-live ## Measure in a virtual machine what tracing costs, and what upcall_cost.py costs there
-	tests/vm/setup mmdebstrap e2fsprogs python3-venv
+	tests/vm/setup
 	CARGO=$(CARGO) tests/vm/bench/run
 
 setup:

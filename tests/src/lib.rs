@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod pki;
 pub mod pvp;
 pub mod raw;
+pub mod script;
 pub mod spans;
 
 pub use command::upspan;

@@ -83,7 +83,8 @@ impl Agent {
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(mut self) -> anyhow::Result<Ended> {
         self.signal(Signal::TERM)?;
-        let status = wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))?;
+        let status = wait::until("the end of upspan", Self::END, || Ok(self.child.try_wait()?))
+            .with_context(|| self.said().join(" | "))?;
         // It has read everything when it ends.
         if let Some(Err(_)) = self.listener.take().map(JoinHandle::join) {
             bail!("whoever reads what upspan says has panicked");

@@ -63,6 +63,24 @@ impl Running {
         Ok(Self { agent, traces })
     }
 
+    /// Probes become complete traces, which is a check of this name.
+    pub(crate) fn await_complete(
+        &mut self,
+        probes: &mut Probes,
+        name: &str,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let first = probes.next_port();
+        let seen = probes.until(name, || {
+            self.agent.must_run()?;
+            let mut found = self.traces.to(crate::network::sink::PROBES, first);
+            Ok(found.any(|trace| trace.is_complete()).then_some(()))
+        });
+        let detail = seen.as_ref().err().map_or("a complete trace".to_owned(), ToString::to_string);
+        report.check(name, seen.is_ok(), detail);
+        seen
+    }
+
     /// Ends it. Its traces stay.
     pub(crate) fn stop(self, report: &mut Report) -> anyhow::Result<(Traces, Ended)> {
         let ended = self.agent.stop()?;

@@ -21,7 +21,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use report::Report;
 use scenarios::{Place, Scenario};
 
@@ -36,6 +36,10 @@ struct Cli {
     #[arg(long, default_value = "/tmp/upspan-guest")]
     out: PathBuf,
 
+    /// File system with Python (tests/vm/apps/image); without it, no applications are tried
+    #[arg(long)]
+    root: Option<PathBuf>,
+
     /// What to try [default: everything]
     #[arg(long, value_enum)]
     scenario: Vec<Scenario>,
@@ -44,14 +48,13 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut report = Report::new(cli.out.clone());
-    let place = Place { upspan: &cli.upspan, out: &cli.out };
+    let place = Place { upspan: &cli.upspan, out: &cli.out, root: cli.root.as_deref() };
     report.begin("network");
     let ready = fs::create_dir_all(&cli.out).map_err(Into::into).and_then(|()| network::set_up());
     let detail = ready.as_ref().map_or_else(|error| format!("{error:#}"), |()| "done".to_owned());
     report.check("set up", ready.is_ok(), detail);
     if ready.is_ok() {
-        let all = Scenario::value_variants();
-        let chosen = if cli.scenario.is_empty() { all } else { &cli.scenario };
+        let chosen = if cli.scenario.is_empty() { Scenario::all_in(&place) } else { cli.scenario };
         chosen.iter().for_each(|scenario| scenario.run(&place, &mut report));
     }
     if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

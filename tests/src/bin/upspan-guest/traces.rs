@@ -46,6 +46,11 @@ impl Traces {
         &self.traces
     }
 
+    /// All spans that have come.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.traces.iter().flat_map(|trace| &trace.spans)
+    }
+
     /// The traces of packets to this address and port, or to one behind it.
     pub(crate) fn to(&mut self, address: IpAddr, from_port: u16) -> impl Iterator<Item = &Trace> {
         let address = address.to_string();

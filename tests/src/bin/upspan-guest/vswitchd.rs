@@ -19,15 +19,20 @@ pub(crate) fn pid() -> anyhow::Result<u32> {
 
 /// Kills it, and starts another.
 pub(crate) fn restart() -> anyhow::Result<()> {
-    let pid = pid()?;
-    signal_process(pid, Signal::KILL)?;
-    let path = format!("/proc/{pid}/exe");
-    wait::until("vswitchd ends", LIMIT, || Ok(fs::read_link(&path).is_err().then_some(())))?;
+    kill()?;
     start()
 }
 
+/// Kills it. Its datapath stays.
+pub(crate) fn kill() -> anyhow::Result<()> {
+    let pid = pid()?;
+    signal_process(pid, Signal::KILL)?;
+    let path = format!("/proc/{pid}/exe");
+    wait::until("vswitchd ends", LIMIT, || Ok(fs::read_link(&path).is_err().then_some(())))
+}
+
 /// Starts it.
-fn start() -> anyhow::Result<()> {
+pub(crate) fn start() -> anyhow::Result<()> {
     run("ovs-vswitchd --pidfile --detach --no-chdir --log-file=/run/vswitchd.log")?;
     run("ovs-appctl upcall/disable-megaflows")?;
     Ok(())

@@ -21,7 +21,7 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     idle(&run, report)?;
 
     vswitchd::restart()?;
-    await_complete(&mut run, &mut probes, "after a restart of vswitchd", report)?;
+    run.await_complete(&mut probes, "after a restart of vswitchd", report)?;
     let said = run.agent.said();
     // Between the two, what makes a daemon of it may have been seen.
     let probed = format!("probing ovs-vswitchd pid={} ", vswitchd::pid()?);
@@ -32,34 +32,16 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     network::remove_bridges()?;
     network::bridges()?;
     network::underlay()?;
-    await_complete(&mut run, &mut probes, "after the datapath was made anew", report)?;
+    run.await_complete(&mut probes, "after the datapath was made anew", report)?;
     new_port(&mut run, report)?;
 
     run.agent.kill()?;
     nothing_left(&uprobes, report)?;
     let mut run = Running::start(place.upspan, &[], &mut probes)?;
-    await_complete(&mut run, &mut probes, "after a killed agent", report)?;
+    run.await_complete(&mut probes, "after a killed agent", report)?;
     let (_, ended) = run.stop(report)?;
     report.say(ended.said.join(" | "));
     nothing_left(&uprobes, report)
-}
-
-/// Probes become complete traces again.
-fn await_complete(
-    run: &mut Running,
-    probes: &mut Probes,
-    name: &str,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let first = probes.next_port();
-    let seen = probes.until(name, || {
-        run.agent.must_run()?;
-        let mut found = run.traces.to(network::sink::PROBES, first);
-        Ok(found.any(|trace| trace.is_complete()).then_some(()))
-    });
-    let detail = seen.as_ref().err().map_or("a complete trace".to_owned(), ToString::to_string);
-    report.check(name, seen.is_ok(), detail);
-    seen
 }
 
 /// A port that is added is known by its name at once.

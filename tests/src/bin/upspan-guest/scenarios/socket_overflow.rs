@@ -17,6 +17,9 @@ use crate::wait::{self, LIMIT};
 /// Pages of the ring buffer: enough for what vswitchd does once it reads again.
 const RING: &str = "16384";
 
+/// Spans that may wait for the backend: all of them, as it is slow here.
+const QUEUE: &str = "262144";
+
 /// Upcalls that must be lost.
 const LOST: u64 = 200;
 
@@ -25,7 +28,8 @@ const MOST_FLOODS: u16 = 20;
 
 pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> {
     let mut probes = Probes::default();
-    let mut run = Running::start(place.upspan, &["--buffer-page-count", RING], &mut probes)?;
+    let more = ["--buffer-page-count", RING, "--queue-spans", QUEUE];
+    let mut run = Running::start(place.upspan, &more, &mut probes)?;
     let recording = place.out.join("socket-overflow.upspan");
     let more = ["--buffer-page-count", RING];
     let record = Recorder::start(place.upspan, &recording, &more, &mut probes)?;

@@ -1,11 +1,11 @@
 //! A recording as a list of events: as they stand there, and nothing made of them yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 use upspan::enrich::FlowKey;
-use upspan::event::{EventHead, EventKind, FlowKeyBytes, Ordinal, Packet};
+use upspan::event::{Cpu, EventHead, EventKind, FlowKeyBytes, MonotonicNs, Ordinal, Packet};
 use upspan::ports::PortNo;
 use upspan::source::input::Input;
 use upspan::source::recording::{DatapathPorts, Item, Options, RecordedEvent, Recording};
@@ -65,6 +65,8 @@ impl Event {
 pub(crate) struct Events {
     /// In order.
     pub(crate) all: Vec<Event>,
+    /// `dp_upcall`s that the kernel could not deliver, by where and when they were.
+    failed: HashSet<(Cpu, MonotonicNs)>,
     /// Lost events, as the recording says, by [`EventKind::index`].
     pub(crate) lost: [u64; EventKind::ALL.len()],
 }
@@ -91,6 +93,9 @@ impl Events {
                         what: what(&event, &ports),
                     });
                 }
+                Item::Failed(failure) => {
+                    events.failed.insert((failure.cpu, failure.dp_upcall));
+                }
                 Item::Lost { kind, count } => events.lost[kind.index()] += count,
                 _ => {}
             }
@@ -112,6 +117,11 @@ impl Events {
         };
         // There may be no file yet, or not enough of it.
         count().unwrap_or(0)
+    }
+
+    /// Whether the kernel could not deliver this `dp_upcall`.
+    pub(crate) fn has_failed(&self, dp_upcall: &EventHead) -> bool {
+        self.failed.contains(&(dp_upcall.cpu, dp_upcall.ts))
     }
 
     /// Events of a kind.

@@ -43,7 +43,7 @@ impl TrueUpcall {
 pub(crate) struct Truth {
     /// By the ordinals of their `recv_upcall`s.
     pub(crate) upcalls: BTreeMap<u64, TrueUpcall>,
-    /// `dp_upcall`s that no thread has read.
+    /// `dp_upcall`s that no thread has read, although they were queued.
     pub(crate) not_delivered: Vec<u64>,
 }
 
@@ -55,7 +55,9 @@ impl Truth {
         let mut threads: HashMap<Tid, Thread> = HashMap::new();
         // All of them, also those that a slip of the clock has put behind their `recv_upcall`.
         for Event { head, what } in &events.all {
-            if let What::DpUpcall { of, port: Some(port), packet } = what {
+            if let What::DpUpcall { of, port: Some(port), packet } = what
+                && !events.has_failed(head)
+            {
                 kernel.dp_upcall(head.ordinal.0, (*of, *port), packet);
             }
         }
