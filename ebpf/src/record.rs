@@ -70,7 +70,7 @@ pub const fn word(len: u64, lost_before: u32) -> u64 {
 impl Head {
     /// The record's length in bytes.
     #[must_use]
-    pub const fn len(&self) -> u32 {
+    pub const fn record_len(&self) -> u32 {
         self.word as u32
     }
 
@@ -198,7 +198,7 @@ mod tests {
             kind: kind::UPCALL_FAILED,
             introduces: 0,
         };
-        assert_eq!((head.len(), head.lost_before()), (48, 2));
+        assert_eq!((head.record_len(), head.lost_before()), (48, 2));
         assert_eq!(Head::read_from_bytes(head.as_bytes()), Ok(head));
         let failed = UpcallFailed { dp_upcall: 8, errno: -111, reserved: 0 };
         assert_eq!(UpcallFailed::read_from_bytes(failed.as_bytes()), Ok(failed));

@@ -191,7 +191,7 @@ fn semaphores_count_up_while_a_program_is_attached() {
     let other = running.another();
     for method in METHODS {
         assert_eq!(values(&running), [0, 0, 0]);
-        let mut loaded = Loaded::new(method);
+        let loaded = Loaded::new(method);
         let attached = loaded.attach(&probes);
         // recv_upcall is at two places.
         assert_eq!(values(&running), [2, 1, 1], "{method}");

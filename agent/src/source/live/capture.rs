@@ -97,7 +97,7 @@ impl Capture {
             }
         })?;
         for _ in 0..most {
-            let Some(record) = self.ring.next()? else {
+            let Some(record) = self.ring.take()? else {
                 return Ok(if self.ring.is_empty() { Left::Nothing } else { Left::Unfinished });
             };
             match LiveRecord::parse(&record, &mut self.threads) {

@@ -60,15 +60,16 @@ impl Ring {
     /// # Errors
     ///
     /// The ring is damaged.
-    pub fn next(&mut self) -> Result<Option<Entry<'_>>, DamagedRing> {
+    pub fn take(&mut self) -> Result<Option<Entry<'_>>, DamagedRing> {
         let position = self.consumer().load(Ordering::Relaxed);
         // What is written before the word is seen after it.
         let word = self.word(position).load(Ordering::Acquire);
         if word == 0 {
             return Ok(None);
         }
-        let len = Head { word, ..Head::default() }.len();
-        let is_record = (size_of::<Head>()..=MAX_LEN).contains(&(len as usize)) && len % 8 == 0;
+        let len = Head { word, ..Head::default() }.record_len();
+        let is_record =
+            (size_of::<Head>()..=MAX_LEN).contains(&(len as usize)) && len.is_multiple_of(8);
         if is_record {
             Ok(Some(Entry { len: len as usize, ring: self }))
         } else {
