@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use upspan_tests::backend::{Backend, Reply};
 
@@ -123,6 +123,15 @@ impl Trace {
         };
         let missing = strings("ovs.upcall.missing");
         missing > 0 && missing == strings("ovs.upcall.missing_reason")
+    }
+
+    /// Whether it says that this event is missing, and no other.
+    pub(crate) fn lacks_only(&self, event: &str) -> bool {
+        let Some(Value::ArrayValue(missing)) = self.value("ovs.upcall.missing") else {
+            return false;
+        };
+        let is_it = |value: &AnyValue| matches!(&value.value, Some(Value::StringValue(name)) if name == event);
+        matches!(&missing.values[..], [one] if is_it(one))
     }
 
     /// Whether it is of an upcall that the kernel could not deliver.

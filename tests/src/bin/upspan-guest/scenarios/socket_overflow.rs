@@ -79,9 +79,19 @@ pub(super) fn run(place: &Place<'_>, report: &mut Report) -> anyhow::Result<()> 
     report.none("what the traces say", errors().count(), &faults);
     let events = record.stop(report)?;
     report.equal("nothing lost", events.lost(), 0);
-    judge::joins(&Found::read(&recording)?, &Truth::of(&events), report);
-    let incomplete: Vec<&Trace> =
-        traces.iter().filter(|trace| !trace.is_error() && !trace.is_complete()).collect();
-    report.none("what was read is complete", traces.len(), &incomplete);
+    let truth = Truth::of(&events);
+    judge::joins(&Found::read(&recording)?, &truth, report);
+    let (given_up, other): (Vec<&Trace>, Vec<&Trace>) = traces
+        .iter()
+        .filter(|trace| !trace.is_error() && !trace.is_complete())
+        .partition(|trace| trace.lacks_only("dp_upcall"));
+    report.none("what was read is complete", traces.len(), &other);
+    let (least, most) = judge::given_up(&truth);
+    let detail = format_args!("{} traces, {least} to {most} upcalls", given_up.len());
+    report.check(
+        "but for what was read too late",
+        (least..=most).contains(&given_up.len()),
+        detail,
+    );
     Ok(())
 }

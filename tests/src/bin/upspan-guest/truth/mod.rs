@@ -8,6 +8,7 @@ mod kernel;
 mod thread;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use upspan::event::{EventKind, Tid};
 use upspan::ports::PortNo;
@@ -29,9 +30,18 @@ pub(crate) struct TrueUpcall {
     pub(crate) of: Cause,
     pub(crate) port: Option<PortNo>,
     pub(crate) packet: Ident,
+    /// How long the packet was on its way from the kernel to the thread.
+    pub(crate) waited: Duration,
 }
 
 impl TrueUpcall {
+    /// Without its `dp_upcall`, which was given up before the thread read the packet.
+    pub(crate) fn without_kernel(&self) -> Set {
+        let mut set = self.set.clone();
+        set.remove(EventKind::DpUpcall.name());
+        set
+    }
+
     /// Whether it has an event of this kind.
     pub(crate) fn has(&self, kind: EventKind) -> bool {
         self.set.contains_key(kind.name())
@@ -69,12 +79,16 @@ impl Truth {
                     let mut set = Set::new();
                     set.insert(EventKind::RecvUpcall.name().to_owned(), ordinal);
                     let dp_upcall = port.and_then(|port| kernel.recv_upcall((*of, port), packet));
+                    let mut waited = Duration::ZERO;
                     if let Some(dp_upcall) = dp_upcall {
+                        // Ordinals count events from 0.
+                        let sent = events.all[dp_upcall as usize].head.ts;
+                        waited = Duration::from_nanos(head.ts.0.saturating_sub(sent.0));
                         set.insert(EventKind::DpUpcall.name().to_owned(), dp_upcall);
                     }
                     let (of, port, packet) = (*of, *port, packet.clone());
                     thread.recv(ordinal, of, &packet, |recv, done| add(&mut upcalls, recv, &done));
-                    upcalls.insert(ordinal, TrueUpcall { set, of, port, packet });
+                    upcalls.insert(ordinal, TrueUpcall { set, of, port, packet, waited });
                 }
                 What::Put if head.comm.is_revalidator() => {}
                 What::Put => thread.put(ordinal),
