@@ -1,7 +1,7 @@
 //! Records out of the ring buffer, in order, with losses where they happened.
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ pub enum CaptureError {
 pub struct Capture {
     ring: Ring,
     threads: Threads,
+    is_malformed_told: bool,
     doorbell: RingBuf<MapData>,
     /// Tells when a program wakes us up.
     wakeups: OwnedFd,
@@ -73,6 +74,7 @@ impl Capture {
         Ok(Self {
             ring: programs.ring()?,
             threads: Threads::default(),
+            is_malformed_told: false,
             wakeups: wakeups(&doorbell).map_err(ProgramsError::Wakeups)?,
             doorbell,
             losses: Losses::new(programs.take_lost()?),
@@ -108,7 +110,10 @@ impl Capture {
                     take(FromRing::Record(record));
                 }
                 Err(malformed) => {
-                    tracing::error!("{malformed}");
+                    // One says enough: what is wrong with it is wrong with others.
+                    if !mem::replace(&mut self.is_malformed_told, true) {
+                        tracing::error!("{malformed}; this is a defect of upspan");
+                    }
                     take(FromRing::Gap);
                 }
             }

@@ -31,7 +31,8 @@ pub struct Thread {
 }
 
 impl Threads {
-    /// A thread is told of.
+    /// A thread is told of, perhaps again: each CPU tells of it on its own, also where another one
+    /// has named its datapath.
     pub fn introduce(&mut self, tid: Tid, at: MonotonicNs, introduction: &Introduction) {
         if self.known.len() >= MOST {
             self.known.retain(|_, thread| at.0.saturating_sub(thread.since.0) < KEEP);
@@ -40,13 +41,11 @@ impl Threads {
             // A recv_upcall makes no sense without its datapath, other events do without a name.
             self.known.retain(|_, thread| thread.datapath.is_some());
         }
-        let thread = Thread {
-            pid: Pid(introduction.pid),
-            comm: Comm::from_bytes(&introduction.comm),
-            since: at,
-            datapath: None,
-        };
-        self.known.insert(tid, thread);
+        let pid = Pid(introduction.pid);
+        let before = self.known.get(&tid).filter(|before| before.pid == pid);
+        let datapath = before.and_then(|before| before.datapath);
+        let comm = Comm::from_bytes(&introduction.comm);
+        self.known.insert(tid, Thread { pid, comm, since: at, datapath });
     }
 
     /// vswitchd's name of a datapath is told of, which is at `address` of the thread's process.
@@ -76,8 +75,8 @@ impl Thread {
 mod tests {
     use super::*;
 
-    fn comm(name: &[u8]) -> Introduction {
-        let mut introduction = Introduction { pid: 7, ..Introduction::default() };
+    fn introduction(pid: u32, name: &[u8]) -> Introduction {
+        let mut introduction = Introduction { pid, ..Introduction::default() };
         introduction.comm[..name.len()].copy_from_slice(name);
         introduction
     }
@@ -87,15 +86,20 @@ mod tests {
         let mut threads = Threads::default();
         let mut name = [0; 32];
         name[..3].copy_from_slice(b"dp1");
-        threads.introduce(Tid(1), MonotonicNs(0), &comm(b"handler1"));
+        threads.introduce(Tid(1), MonotonicNs(0), &introduction(7, b"handler1"));
         threads.name_datapath(Tid(1), 0x1000, name);
         let thread = threads.get(Tid(1)).expect("it was introduced");
         assert_eq!((thread.pid, thread.comm), (Pid(7), Comm::from_bytes(b"handler1")));
         assert_eq!(thread.datapath(0x1000), Some(&b"dp1"[..]));
         assert_eq!(thread.datapath(0x2000), None);
-        // As after an exec: what was at the address is not there any more.
-        threads.introduce(Tid(1), MonotonicNs(1), &comm(b"other"));
-        assert_eq!(threads.get(Tid(1)).and_then(|thread| thread.datapath(0x1000)), None);
+        // Told of by another CPU, which does not know yet what it will need.
+        threads.introduce(Tid(1), MonotonicNs(1), &introduction(7, b"handler1"));
+        let datapath =
+            |threads: &Threads| threads.get(Tid(1))?.datapath(0x1000).map(<[u8]>::to_vec);
+        assert_eq!(datapath(&threads).as_deref(), Some(&b"dp1"[..]));
+        // A thread of another process.
+        threads.introduce(Tid(1), MonotonicNs(2), &introduction(8, b"handler1"));
+        assert_eq!(datapath(&threads), None);
         assert!(threads.get(Tid(2)).is_none());
     }
 
@@ -104,15 +108,15 @@ mod tests {
         let mut threads = Threads::default();
         let tids = (0..).map(Tid);
         for tid in tids.clone().take(MOST / 2) {
-            threads.introduce(tid, MonotonicNs(0), &comm(b"old"));
+            threads.introduce(tid, MonotonicNs(0), &introduction(7, b"old"));
         }
         for tid in tids.clone().skip(MOST / 2).take(MOST) {
-            threads.introduce(tid, MonotonicNs(KEEP), &comm(b"new"));
+            threads.introduce(tid, MonotonicNs(KEEP), &introduction(7, b"new"));
         }
         assert!(threads.get(Tid(0)).is_none());
         assert!(threads.get(Tid(MOST as u32)).is_some());
         for tid in tids.skip(2 * MOST).take(MOST) {
-            threads.introduce(tid, MonotonicNs(KEEP), &comm(b"many"));
+            threads.introduce(tid, MonotonicNs(KEEP), &introduction(7, b"many"));
             assert!(threads.known.len() <= MOST);
         }
     }
