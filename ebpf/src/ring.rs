@@ -30,7 +30,10 @@ pub struct Positions {
     reserved: [u64; 15],
     /// Where the first unread record begins. Only the agent writes it.
     pub consumer: u64,
-    reserved_too: [u64; 15],
+    /// Not 0 if the agent waits for the next record, however small. The program that tells it sets
+    /// this to 0.
+    pub waiting: u64,
+    reserved_too: [u64; 14],
 }
 
 /// How many chunks a ring of so many bytes has: a power of two.

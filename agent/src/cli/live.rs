@@ -137,9 +137,14 @@ impl Captured {
 const REVIEW: Duration = Duration::from_secs(10);
 /// How often ports and processes are looked at.
 const FOLLOW: Duration = Duration::from_secs(2);
-/// Between two looks into the ring buffer: the shortest while events come, and the longest. When
-/// it gets full, the kernel says so earlier.
+/// Between two looks into the ring buffer: the shortest while events come, and the longest after
+/// that. When it gets full, the kernel says so earlier.
 const WAIT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+/// After so long without events, nothing waits to be put together, and the kernel says when there is
+/// one.
+const QUIET: Duration = Duration::from_secs(2);
+/// Between two looks for anything else then.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// Takes what is captured.
 pub(super) trait Handler {
@@ -161,7 +166,7 @@ pub(super) fn capture(
     let started = Instant::now();
     let mut captured = Captured::default();
     let mut taken_before = 0;
-    let mut wait = WAIT.0;
+    let (mut wait, mut busy) = (WAIT.0, Instant::now());
     let mut complete = clock::now();
     let (mut followed, mut reviewed) = (Instant::now(), Instant::now());
     let mut warned = PerKind::default();
@@ -194,10 +199,19 @@ pub(super) fn capture(
             followed = Instant::now();
             live.follow();
         }
-        wait = if taken > taken_before { WAIT.0 } else { (wait * 2).min(WAIT.1) };
+        if taken > taken_before {
+            (wait, busy) = (WAIT.0, Instant::now());
+        } else {
+            wait = (wait * 2).min(WAIT.1);
+        }
         taken_before = taken;
-        if left != Left::Perhaps {
-            live.wait(wait);
+        match left {
+            Left::Nothing if busy.elapsed() > QUIET => {
+                let left = wanted.duration.map(|wanted| wanted.saturating_sub(started.elapsed()));
+                live.wait_for_next(left.map_or(IDLE, |left| left.min(IDLE)));
+            }
+            Left::Nothing | Left::Unfinished => live.wait(wait),
+            Left::Perhaps => {}
         }
     }
     warn_of_losses(&captured.lost, &mut warned);

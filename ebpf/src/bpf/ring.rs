@@ -7,9 +7,9 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, RingBuf};
-use upspan_ebpf::ring::{Chunk, place};
+use upspan_ebpf::ring::{Chunk, Positions, place};
 
-use crate::atomic::compare_exchange;
+use crate::atomic::{compare_exchange, exchange};
 use crate::constant::setting;
 use crate::state;
 
@@ -46,7 +46,8 @@ pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
         }
         // SAFETY: as above.
         if unsafe { compare_exchange(producer, start, end) } == start {
-            if (start ^ end) & !(setting!(WakeBytes) - 1) != 0 {
+            let is_much = (start ^ end) & !(setting!(WakeBytes) - 1) != 0;
+            if is_much || is_waited_for(positions) {
                 wake();
             }
             let (chunk, at) = place(start, ring_bytes);
@@ -56,6 +57,17 @@ pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
         }
     }
     None
+}
+
+/// Whether the agent waits for a record, and no other program tells it. It says so before it looks
+/// for the last time whether there is one.
+#[inline(always)]
+fn is_waited_for(positions: *mut Positions) -> bool {
+    // SAFETY: the pointer is to the map's element.
+    unsafe {
+        let waiting = &raw mut (*positions).waiting;
+        ptr::read_volatile(waiting) != 0 && exchange(waiting, 0) != 0
+    }
 }
 
 fn wake() {

@@ -58,7 +58,7 @@ pub(crate) struct Event {
 /// The programs in the kernel.
 pub(crate) struct Loaded {
     pub(crate) programs: Programs,
-    capture: Capture,
+    pub(crate) capture: Capture,
 }
 
 impl Loaded {

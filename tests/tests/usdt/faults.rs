@@ -1,5 +1,7 @@
 //! What goes wrong while capturing is counted, and does no harm.
 
+use std::time::Duration;
+
 use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
 use upspan::source::live::uprobe::Method;
 use upspan_ebpf::config::{Config, upcalls};
@@ -103,4 +105,24 @@ fn somebody_is_woken_up_only_when_the_ring_fills() {
     loaded.events();
     running.order("h");
     assert!(!loaded.is_woken(), "there is little again");
+}
+
+#[test]
+fn the_next_record_is_told_to_whoever_waits_for_it() {
+    let mut running = Running::start(Build::Program);
+    let probes = found(&running);
+    let mut loaded = Loaded::new(Method::Multi);
+    let _attached = loaded.attach(&probes);
+    for _ in 0..100 {
+        let has_come = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| loaded.capture.wait_for_next(Duration::from_secs(60)));
+            running.order("h");
+            waiter.join().expect("it does not panic")
+        });
+        assert!(has_come);
+        assert_eq!(loaded.events().len(), 3);
+    }
+    assert!(!loaded.capture.wait_for_next(Duration::ZERO), "there is nothing");
+    running.order("h");
+    assert!(!loaded.is_woken(), "nobody waits any more");
 }

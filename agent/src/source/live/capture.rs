@@ -132,6 +132,15 @@ impl Capture {
         // Interrupted by a signal, it has waited long enough, too.
         woken.is_ok_and(|(events, _)| !events.is_empty())
     }
+
+    /// Waits for the next record, or for so long. Returns whether there is one.
+    ///
+    /// That costs a program a wake-up, so it is for when nothing happens.
+    pub fn wait_for_next(&mut self, most: Duration) -> bool {
+        let has_come = !self.ring.wait_for_next() || self.wait(most);
+        self.ring.stop_waiting();
+        has_come
+    }
 }
 
 fn wakeups(doorbell: &RingBuf<MapData>) -> io::Result<OwnedFd> {

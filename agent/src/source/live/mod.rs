@@ -226,4 +226,9 @@ impl Live {
     pub fn wait(&mut self, most: Duration) {
         let _woken = self.capture.wait(most);
     }
+
+    /// Waits for the next record, or for so long; see [`Capture::wait_for_next`].
+    pub fn wait_for_next(&mut self, most: Duration) {
+        let _has_come = self.capture.wait_for_next(most);
+    }
 }

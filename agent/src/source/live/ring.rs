@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use aya::maps::MapData;
 use memmap2::{MmapOptions, MmapRaw};
@@ -81,6 +81,27 @@ impl Ring {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.producer().load(Ordering::Acquire) == self.consumer().load(Ordering::Relaxed)
+    }
+
+    /// Has a program ring the doorbell for the next record, unless there is one already. Returns
+    /// whether that is worth waiting for.
+    #[must_use]
+    pub fn wait_for_next(&self) -> bool {
+        self.waiting().store(1, Ordering::SeqCst);
+        // A program takes room and then looks whether somebody waits; here it is the other way round,
+        // so that one of both sees the other.
+        fence(Ordering::SeqCst);
+        self.is_empty()
+    }
+
+    /// Nobody waits any more.
+    pub fn stop_waiting(&self) {
+        self.waiting().store(0, Ordering::Relaxed);
+    }
+
+    fn waiting(&self) -> &AtomicU64 {
+        // SAFETY: it is mapped as long as `self` lives, and others only write it atomically.
+        unsafe { AtomicU64::from_ptr((&raw const (*self.positions()).waiting).cast_mut()) }
     }
 
     fn positions(&self) -> *const Positions {
