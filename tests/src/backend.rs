@@ -1,9 +1,10 @@
 //! An OTLP/gRPC backend that misbehaves as told.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -100,7 +101,7 @@ impl Backend {
             .expect("a runtime");
         let context = runtime.enter();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let incoming = TcpIncoming::bind(listen.address.unwrap_or(any)).expect("a free port");
+        let incoming = bind(listen.address.unwrap_or(any));
         let address = incoming.local_addr().expect("an address");
         let gate = Arc::new(Semaphore::new(0));
         let (tell, taken) = mpsc::unbounded_channel();
@@ -154,6 +155,23 @@ impl Backend {
 impl Drop for Backend {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Listens. The port of a backend that was killed may still be in use for a moment: processes that
+/// other tests start have its socket until they become another program.
+fn bind(address: SocketAddr) -> TcpIncoming {
+    let started = Instant::now();
+    loop {
+        match TcpIncoming::bind(address) {
+            Ok(incoming) => return incoming,
+            Err(error) => {
+                let is_over = started.elapsed() > Duration::from_secs(10);
+                let is_in_use = error.kind() == io::ErrorKind::AddrInUse;
+                assert!(is_in_use && !is_over, "cannot listen on {address}: {error}");
+                std::thread::yield_now();
+            }
+        }
     }
 }
 

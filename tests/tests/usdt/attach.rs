@@ -1,6 +1,8 @@
 //! The BPF programs run where the probes are, and nowhere else, and leave nothing behind.
 
 use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use upspan::event::EventKind::{self, OpFlowExecute, OpFlowPut, RecvUpcall};
 use upspan::source::live::uprobe::Method;
@@ -150,6 +152,16 @@ fn another_process_of_the_same_file_is_left_alone() {
     }
 }
 
+/// Soon there are none. Other tests start processes at the same time, which have our files until
+/// they become another program.
+fn assert_none(probed: &impl Fn() -> usize) {
+    let started = Instant::now();
+    while probed() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "{} are left", probed());
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn nothing_is_left_behind() {
     for build in [Build::Program, Build::SharedLibrary] {
@@ -163,7 +175,7 @@ fn nothing_is_left_behind() {
             let attached = loaded.attach(&probes);
             assert_eq!(probed(), 4, "{method}");
             drop(attached);
-            assert_eq!(probed(), 0, "{method}");
+            assert_none(&probed);
             running.order("h");
             assert_eq!(loaded.events(), [], "{method}");
             // As at the end of the agent: everything is closed, in whichever order.
@@ -171,7 +183,7 @@ fn nothing_is_left_behind() {
             assert_eq!(probed(), 4, "{method}");
             drop(loaded);
             drop(attached);
-            assert_eq!(probed(), 0, "{method}");
+            assert_none(&probed);
         }
     }
 }
@@ -197,7 +209,7 @@ fn semaphores_count_up_while_a_program_is_attached() {
         assert_eq!(values(&running), [2, 1, 1], "{method}");
         assert_eq!(values(&other), [0, 0, 0], "{method}");
         drop(attached);
-        assert_eq!(values(&running), [0, 0, 0], "{method}");
+        assert_none(&|| values(&running).iter().filter(|&&value| value > 0).count());
     }
 }
 
