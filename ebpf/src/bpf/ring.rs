@@ -41,7 +41,9 @@ pub(crate) fn reserve(len: u64) -> Option<*mut u8> {
             )
         };
         let end = start.wrapping_add(len);
-        if end.wrapping_sub(consumer) > ring_bytes {
+        // Signed: where others have written and the agent has read in between, it has got ahead of
+        // `start`, and the exchange fails.
+        if end.wrapping_sub(consumer) as i64 > ring_bytes as i64 {
             return None;
         }
         // SAFETY: as above.
