@@ -6,50 +6,20 @@
 //! `handle_upcalls` in ofproto/ofproto-dpif-upcall.c; `dpif_netlink_operate_chunks` in
 //! lib/dpif-netlink.c of Open vSwitch).
 
+mod member;
+
 use std::ops::Range;
 
+use self::member::Member;
+pub(super) use self::member::{Close, KernelJoin, Trust};
 use super::waiting::Origin;
-use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Ordinal, Packet, UpcallType};
-use crate::ports::DatapathId;
-use crate::upcall::{
-    BatchPlace, KernelSide, Missing, MissingReason, Sink, Unmatched, UnmatchedReason, Upcall,
-};
+use crate::event::{EventHead, EventKind, FlowKeyBytes, InPort, Ordinal, Packet};
+use crate::upcall::{BatchPlace, Missing, MissingReason, Sink, Unmatched, UnmatchedReason};
 
 /// `UPCALL_MAX_BATCH` of ofproto/ofproto-dpif-upcall.c.
 const UPCALL_MAX_BATCH: usize = 64;
 /// Most operations that wait for the kernel: more than a batch can have.
 const MAX_OPERATIONS: usize = 4 * UPCALL_MAX_BATCH;
-
-/// The `recv_upcall` side of an upcall while its batch is being put together. Its buffers are
-/// reused by later ones.
-#[derive(Debug, Default)]
-struct Member {
-    recv: EventHead,
-    datapath: DatapathId,
-    upcall_type: UpcallType,
-    in_port: Option<InPort>,
-    packet_len: u32,
-    packet: Vec<u8>,
-    key_len: u32,
-    key: Vec<u8>,
-    kernel: KernelJoin,
-    flow_put: Option<EventHead>,
-    flow_execute: Option<EventHead>,
-    packet_execute: Option<EventHead>,
-    /// The kernel began the chunk later than it took to handle the batch until then.
-    is_late: bool,
-    /// Events that are known to be missing, and why.
-    missing: Missing,
-}
-
-/// What is known of an upcall's `dp_upcall`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum KernelJoin {
-    Joined(KernelSide),
-    Ambiguous,
-    #[default]
-    NotSeen,
-}
 
 /// How far a batch's operations can be trusted to belong to its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,31 +42,6 @@ pub(super) enum Remaining {
     PerhapsExecutes,
     /// Operations, or the kernel's side of them.
     Operations,
-}
-
-/// Which of a batch's joins are certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// All of them.
-    All,
-    /// All but packet executes that came late: a gap in the events may have swallowed the chunk's
-    /// own, and those of a later batch stand in their place.
-    Prompt,
-    /// Those by the bytes of the packet.
-    Packets,
-    /// None: the same packet may have come twice.
-    Nothing,
-}
-
-/// Why a batch ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Close {
-    /// The thread went on to its next batch.
-    Next,
-    /// The thread fell silent.
-    TimedOut,
-    /// The recording or capture ended.
-    Ended,
 }
 
 /// See the module.
@@ -477,79 +422,12 @@ impl Batch {
             // After an action without operations, the batch may have been over.
             goes_on |= member.is_miss() || member.flow_execute.is_some();
             member.give_up_operations(trust, sink);
-            let upcall = Upcall {
-                upcall_type: member.upcall_type,
-                datapath: member.datapath,
-                in_port: member.in_port.unwrap_or(InPort::Any),
-                kernel: match member.kernel {
-                    KernelJoin::Joined(side) => Some(side),
-                    KernelJoin::Ambiguous | KernelJoin::NotSeen => None,
-                },
-                recv: member.recv,
-                packet: Packet { len: member.packet_len, bytes: &member.packet },
-                key: FlowKeyBytes { len: member.key_len, bytes: &member.key },
-                translated: next
-                    .or(self.first_operation)
-                    .filter(|_| goes_on && matches!(trust, Trust::All | Trust::Prompt)),
-                flow_put: member.flow_put,
-                flow_execute: member.flow_execute,
-                packet_execute: member.packet_execute,
-                batch: BatchPlace { size, index: u32::try_from(place).unwrap_or(u32::MAX) },
-                missing: member.missing(close),
-            };
-            sink.upcall(&upcall);
+            let batch = BatchPlace { size, index: u32::try_from(place).unwrap_or(u32::MAX) };
+            let translated = next
+                .or(self.first_operation)
+                .filter(|_| goes_on && matches!(trust, Trust::All | Trust::Prompt));
+            sink.upcall(&member.upcall(translated, batch, close));
         }
         self.len = 0;
-    }
-}
-
-impl Member {
-    fn is_miss(&self) -> bool {
-        self.upcall_type == UpcallType::Miss
-    }
-
-    fn give_up_operations(&mut self, trust: Trust, sink: &mut impl Sink) {
-        let by_order = matches!(trust, Trust::Packets | Trust::Nothing);
-        let by_packet = trust == Trust::Nothing;
-        let late = by_order || (trust == Trust::Prompt && self.is_late);
-        for (kind, join, give_up) in [
-            (EventKind::OpFlowPut, &mut self.flow_put, by_order),
-            (EventKind::OpFlowExecute, &mut self.flow_execute, by_packet),
-            (EventKind::OvsPktExec, &mut self.packet_execute, late),
-        ] {
-            if let Some(head) = join.take_if(|_| give_up) {
-                let reason = UnmatchedReason::Ambiguous;
-                sink.unmatched(&Unmatched { kind, head, reason });
-                self.missing.set(kind, MissingReason::Ambiguous);
-            }
-        }
-        if by_order && self.is_miss() {
-            // Whether there was a put at all cannot be told any more.
-            self.missing.set(EventKind::OpFlowPut, MissingReason::Ambiguous);
-        }
-    }
-
-    fn missing(&self, close: Close) -> Missing {
-        let mut missing = self.missing;
-        match self.kernel {
-            KernelJoin::Joined(_) => {}
-            KernelJoin::Ambiguous => missing.set(EventKind::DpUpcall, MissingReason::Ambiguous),
-            KernelJoin::NotSeen => missing.set(EventKind::DpUpcall, MissingReason::NotSeen),
-        }
-        let absent = match close {
-            Close::Next => MissingReason::NotSeen,
-            Close::TimedOut => MissingReason::TimedOut,
-            Close::Ended => MissingReason::Ended,
-        };
-        let unexplained = |kind| missing.reason(kind).is_none();
-        if self.flow_execute.is_some() {
-            if self.packet_execute.is_none() && unexplained(EventKind::OvsPktExec) {
-                missing.set(EventKind::OvsPktExec, absent);
-            }
-        } else if self.is_miss() && self.flow_put.is_none() && unexplained(EventKind::OpFlowExecute)
-        {
-            missing.set(EventKind::OpFlowExecute, absent);
-        }
-        missing
     }
 }

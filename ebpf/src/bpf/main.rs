@@ -1,7 +1,8 @@
 //! The BPF programs: each writes a record of what it saw to the ring buffer.
 //!
-//! Nobody is woken up for a record: the agent looks for itself, unless much was written. A record
-//! for which the ring has no room is counted in `LOST`, and its number (`Head::seq`) is left out.
+//! Nobody is woken up for a record: the agent looks for itself, unless much was written or it is
+//! idle. A record for which the ring has no room is counted in `LOST`, and in the next one of its
+//! CPU (`Head::lost_before`).
 
 #![no_std]
 #![no_main]

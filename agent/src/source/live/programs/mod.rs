@@ -185,7 +185,7 @@ fn attach(
     method: Method,
     pid: Pid,
 ) -> Result<UprobeLink, ProgramsError> {
-    let code = code.with(|wanted| match wanted {
+    let code = code.clone().with(|wanted| match wanted {
         Constant::Argument(argument, field) => Some(constant(&probe.arguments, argument, field)),
         Constant::Setting(_) => None,
     });

@@ -30,35 +30,19 @@ pub enum CodeError {
 #[derive(Debug)]
 pub struct Code(Object);
 
-/// A program as the kernel takes it.
+/// A program as the kernel takes it: each instruction is a `struct bpf_insn`.
 #[derive(Clone, Debug)]
 pub struct Instructions {
     pub(super) license: CString,
-    pub(super) instructions: Vec<bpf_insn>,
+    pub(super) words: Vec<u64>,
 }
-
-/// `BPF_LD | BPF_DW | BPF_IMM` of include/uapi/linux/bpf.h: the instruction that loads a constant of
-/// 64 bits, the upper half of which is in the next one. With a source register it is something else.
-const LOAD_CONSTANT: u8 = 0x18;
 
 impl Instructions {
     /// With its constants of these kinds set.
     #[must_use]
-    pub fn with(&self, value: impl Fn(Constant) -> Option<u64>) -> Self {
-        let mut this = self.clone();
-        for at in 1..this.instructions.len() {
-            let [low, high] = &mut this.instructions[at - 1..=at] else { continue };
-            let constant =
-                u64::from(high.imm.cast_unsigned()) << 32 | u64::from(low.imm.cast_unsigned());
-            if low.code == LOAD_CONSTANT
-                && low.src_reg() == 0
-                && let Some(value) = Constant::of(constant).and_then(&value)
-            {
-                low.imm = (value as u32).cast_signed();
-                high.imm = ((value >> 32) as u32).cast_signed();
-            }
-        }
-        this
+    pub fn with(mut self, value: impl Fn(Constant) -> Option<u64>) -> Self {
+        set(&mut self.words, value);
+        self
     }
 }
 
@@ -66,24 +50,41 @@ impl Instructions {
 /// of it: nothing but an instruction looks like one.
 #[must_use]
 pub fn object_with(object: &[u8], value: impl Fn(Constant) -> Option<u64>) -> Vec<u64> {
-    const OPERATION: u64 = 0xffff_f0ff;
-    const LOW: u64 = 0xffff_ffff;
-    let words = object.chunks(8).map(|bytes| {
+    let word = |bytes: &[u8]| {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
         u64::from_le_bytes(word)
-    });
-    let mut words: Vec<u64> = words.collect();
+    };
+    let mut words: Vec<_> = object.chunks(8).map(word).collect();
+    set(&mut words, value);
+    words
+}
+
+/// Sets constants where they are loaded.
+fn set(words: &mut [u64], value: impl Fn(Constant) -> Option<u64>) {
+    /// `BPF_LD | BPF_DW | BPF_IMM` of include/uapi/linux/bpf.h, into any register. With a source
+    /// register it is something else.
+    const LOAD: u64 = 0x18;
+    const OPERATION: u64 = 0xffff_f0ff;
+    // The lower half of the constant is in the instruction, the upper one in the next word.
+    const LOW: u64 = 0xffff_ffff;
     for at in 1..words.len() {
         let [low, high] = &mut words[at - 1..=at] else { continue };
-        let is_load = *low & OPERATION == u64::from(LOAD_CONSTANT) && *high & LOW == 0;
+        let is_load = *low & OPERATION == LOAD && *high & LOW == 0;
         let constant = *high & !LOW | *low >> 32;
         if is_load && let Some(value) = Constant::of(constant).and_then(&value) {
             *low = *low & LOW | value << 32;
             *high = value & !LOW;
         }
     }
-    words
+}
+
+/// An instruction as it is in memory.
+fn word(instruction: &bpf_insn) -> u64 {
+    let registers = instruction.dst_reg() | instruction.src_reg() << 4;
+    let [low, high] = instruction.off.to_le_bytes();
+    let operation = u32::from_le_bytes([instruction.code, registers, low, high]);
+    u64::from(operation) | u64::from(instruction.imm.cast_unsigned()) << 32
 }
 
 impl Code {
@@ -112,8 +113,9 @@ impl Code {
     pub fn program(&self, name: &'static str) -> Result<Instructions, CodeError> {
         let program = self.0.programs.get(name).ok_or(CodeError::Lacks(name))?;
         let function = self.0.functions.get(&program.function_key());
-        let instructions = function.ok_or(CodeError::Lacks(name))?.instructions.clone();
-        Ok(Instructions { license: program.license.clone(), instructions })
+        let instructions = &function.ok_or(CodeError::Lacks(name))?.instructions;
+        let words = instructions.iter().map(word).collect();
+        Ok(Instructions { license: program.license.clone(), words })
     }
 }
 
@@ -135,7 +137,7 @@ mod tests {
         let constant = Constant::Setting(Setting::KeyLimit);
         let marker = constant.marker();
         let load = |registers: u8, value: u64| {
-            let low = u64::from(LOAD_CONSTANT) | u64::from(registers) << 8 | value << 32;
+            let low = 0x18 | u64::from(registers) << 8 | value << 32;
             [low, value >> 32 << 32]
         };
         let values = |of| (of == constant).then_some(0x1234_5678_9abc_def0);

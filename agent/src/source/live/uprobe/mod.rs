@@ -123,12 +123,12 @@ impl UprobeProgram {
             Method::Multi => Purpose::Multi,
             Method::Perf => Purpose::Perf,
         };
-        let Instructions { license, instructions } = code;
-        match sys::load(name, license, instructions, purpose, &mut []) {
+        let Instructions { license, words } = code;
+        match sys::load(name, license, words, purpose, &mut []) {
             Ok(fd) => Ok(Self { fd, method }),
             Err(source) => {
                 let mut log = vec![0; Self::LOG];
-                let _same_error = sys::load(name, license, instructions, purpose, &mut log);
+                let _same_error = sys::load(name, license, words, purpose, &mut log);
                 let log = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
                 Err(Rejected::new(name, source, &log))
             }

@@ -10,7 +10,6 @@ use std::ptr;
 use aya_obj::generated::{
     bpf_attach_type::{BPF_PERF_EVENT, BPF_TRACE_UPROBE_MULTI},
     bpf_cmd::{BPF_LINK_CREATE, BPF_PROG_LOAD},
-    bpf_insn,
     bpf_prog_type::BPF_PROG_TYPE_KPROBE,
 };
 
@@ -91,18 +90,18 @@ pub(super) enum Purpose {
     Perf,
 }
 
-/// Loads a program. What the verifier says is written to `log`, unless that is empty.
+/// Loads a program of these instructions. What the verifier says is written to `log`, unless that is empty.
 pub(super) fn load(
     name: &str,
     license: &CStr,
-    instructions: &[bpf_insn],
+    words: &[u64],
     purpose: Purpose,
     log: &mut [u8],
 ) -> io::Result<OwnedFd> {
     let mut attr = ProgLoad {
         prog_type: BPF_PROG_TYPE_KPROBE as u32,
-        insn_cnt: len(instructions),
-        insns: address(instructions.as_ptr()),
+        insn_cnt: len(words),
+        insns: address(words.as_ptr()),
         license: address(license.as_ptr()),
         expected_attach_type: match purpose {
             Purpose::Multi => BPF_TRACE_UPROBE_MULTI as u32,
