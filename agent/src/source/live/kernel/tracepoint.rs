@@ -87,6 +87,17 @@ fn field(format: &str, name: &str) -> Option<u16> {
     })
 }
 
+/// As Linux 6.12 has them.
+#[cfg(test)]
+pub const LINUX_6_12: TracepointFields = TracepointFields {
+    dp_name: 16,
+    dev_name: 20,
+    skbaddr: 24,
+    len: 32,
+    data_len: 36,
+    upcall_cmd: 84,
+};
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -99,15 +110,15 @@ mod tests {
     #[test]
     fn the_fields_of_a_real_kernel_are_found() {
         let fields = parse(FORMAT).expect("all are there");
-        let expected = TracepointFields {
-            dp_name: 16,
-            dev_name: 20,
-            skbaddr: 24,
-            len: 32,
-            data_len: 36,
-            upcall_cmd: 84,
-        };
-        assert_eq!(fields, expected);
+        assert_eq!(fields, LINUX_6_12);
+    }
+
+    #[test]
+    fn a_field_that_the_programs_cannot_read_is_refused() {
+        for offset in ["30", "164"] {
+            let moved = FORMAT.replace("len;\toffset:32", &format!("len;\toffset:{offset}"));
+            assert!(matches!(parse(&moved), Err(TracepointError::Place { name: "len", .. })));
+        }
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub enum ProgramsError {
         /// Why it was not.
         source: AttachError,
     },
-    /// It is not known how many processors there are.
-    #[error("cannot read how many processors there are: {0}")]
+    /// It is not known how far the numbers of processors go.
+    #[error("cannot read the numbers of processors: {0}")]
     Cpus(#[source] io::Error),
     /// A map is not usable.
     #[error("cannot use the BPF map {name}: {source}")]
@@ -126,8 +126,9 @@ fn too_old() -> String {
     }
 }
 
-/// The doorbell takes Linux 5.8, atomic operations 5.12, links of uprobes 5.15, and the tracepoint `ovs_dp_upcall` 5.16. Some
-/// distributions have them in older ones, so that this only explains a failure.
+/// The doorbell takes Linux 5.8, atomic operations 5.12, links of uprobes 5.15, and the tracepoint
+/// `ovs_dp_upcall` 5.16. Some distributions have them in older ones, so that this only explains a
+/// failure.
 fn is_too_old(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     let version = (numbers.next(), numbers.next());

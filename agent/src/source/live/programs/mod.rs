@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use aya::maps::{Array, Map, MapData, RingBuf};
 use aya::programs::{KProbe, Program, TracePoint};
-use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use tracing::debug;
 use upspan_ebpf::config::Config;
@@ -15,6 +14,7 @@ use upspan_ebpf::constant::Constant;
 use upspan_ebpf::ring::chunks;
 use zerocopy::IntoBytes;
 
+use super::kernel::cpus;
 use super::place::constant;
 use super::ring::Ring;
 use super::uprobe::{Code, Instructions, Method, Site, UprobeLink, UprobeProgram, object_with};
@@ -82,7 +82,7 @@ impl Programs {
     ///
     /// As for [`Programs::load`].
     pub fn load_for(method: Option<Method>, config: &Config) -> Result<Self, ProgramsError> {
-        let cpus = nr_cpus().map_err(|(_, source)| ProgramsError::Cpus(source))?;
+        let cpus = cpus::number_limit().map_err(ProgramsError::Cpus)?;
         let object = object_with(OBJECT, |constant| match constant {
             Constant::Setting(setting) => Some(config.get(setting)),
             Constant::Argument(..) => None,
@@ -90,7 +90,7 @@ impl Programs {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("EVENTS", chunks(config.ring_bytes.into()))
             // One for the positions, and one for each.
-            .map_max_entries("STATE", u32::try_from(cpus + 1).unwrap_or(u32::MAX))
+            .map_max_entries("STATE", cpus.saturating_add(1))
             .load(object.as_bytes())?;
         let code = Code::new(object.as_bytes(), &ebpf)?;
         let [recv_upcall, op_flow_put, op_flow_execute] =
@@ -226,8 +226,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use upspan_ebpf::config::{TracepointFields, upcalls};
+    use upspan_ebpf::config::upcalls;
 
+    use super::super::kernel::tracepoint::LINUX_6_12;
     use super::*;
 
     #[test]
@@ -239,14 +240,7 @@ mod tests {
             skb_data: 208,
             ring_bytes: 1 << 16,
             wake_bytes: 1 << 13,
-            tracepoint: TracepointFields {
-                dp_name: 16,
-                dev_name: 20,
-                skbaddr: 24,
-                len: 32,
-                data_len: 36,
-                upcall_cmd: 84,
-            },
+            tracepoint: LINUX_6_12,
             datapath: *b"ovs-system\0\0\0\0\0\0",
             port: *b"veth0\0\0\0\0\0\0\0\0\0\0\0",
         };
